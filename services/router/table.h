@@ -1,0 +1,51 @@
+/* What the router knows of a table: the catalog's answer, immutable once made. A shape keeps it in its record, so that a
+ * restart needs no database. */
+#ifndef SERVICES_ROUTER_TABLE_H
+#define SERVICES_ROUTER_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/slice.h"
+
+/* How a value's text becomes the one form that Sluice has for it, in snapshots and in the log alike. */
+enum render_as {
+        RENDER_TEXT, /* as Postgres prints it */
+        RENDER_BOOL, /* t, f -> true, false (bool and domains over it) */
+        RENDER_INET  /* with its prefix length: /32 or /128 added when missing (inet and domains over it) */
+};
+
+struct table_column {
+        struct slice name;
+        uint32_t type_oid;
+        struct slice type_name; /* pg_type.typname; of the element for arrays */
+        int32_t type_mod;
+        int32_t dims;           /* attndims */
+        int32_t pk_index;       /* 0-based position in the primary key, -1: not part of it */
+        bool not_null;
+        bool generated;
+        enum render_as render;
+};
+
+struct table {
+        uint32_t magic;
+        uint32_t oid;
+        struct slice schema, name;
+        char kind; /* pg_class.relkind: 'r' or 'p' */
+        struct table_column *columns; /* in attribute order */
+        uint32_t n_columns;
+        uint32_t *pk; /* column indexes in key order */
+        uint32_t n_pk;
+};
+
+enum { TABLE_MAGIC = 0x7ab1e001 };
+
+void table_free(struct table *t);
+/* Column index or -1. */
+int table_find_column(const struct table *t, struct slice name);
+/* For the shape record. Decode: ERR_FORMAT; *out is the caller's. */
+void table_encode(const struct table *t, struct buf *out);
+int table_decode(struct slice bytes, struct table **out);
+
+#endif
