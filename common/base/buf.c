@@ -106,7 +106,8 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
         int len = vsnprintf(NULL, 0, fmt, again);
         va_end(again);
         SLUICE_ASSERT(len >= 0);
-        char *at = buf_reserve(b, (size_t)len); /* the NUL goes where buf_cstr() keeps room for it */
+        char *at =
+                buf_reserve(b, (size_t)len); /* the NUL goes where buf_cstr() keeps room for it */
         if (!at)
                 return;
         vsnprintf(at, (size_t)len + 1, fmt, ap);

@@ -1,5 +1,6 @@
 /* A growing byte buffer with a maximum that is fixed at creation (I7). Writing beyond the maximum
- * writes nothing and sets a sticky error, so that a sequence of writes is checked once at its end. */
+ * writes nothing and sets a sticky error, so that a sequence of writes is checked once at its end.
+ */
 #ifndef COMMON_BASE_BUF_H
 #define COMMON_BASE_BUF_H
 

@@ -29,8 +29,8 @@ void *hmap_find(const struct hmap *m, struct slice key);
 void *hmap_put(struct hmap *m, struct slice key, void *value);
 /* Removes and returns the value, or NULL. */
 void *hmap_take(struct hmap *m, struct slice key);
-/* Iterates: start with *cursor = 0; NULL at the end. The map must not change meanwhile, except that the
- * entry just returned may be taken. */
+/* Iterates: start with *cursor = 0; NULL at the end. The map must not change meanwhile, except that
+ * the entry just returned may be taken. */
 void *hmap_next(const struct hmap *m, size_t *cursor, struct slice *key);
 
 #define HMAP_KEY(object) slice_of((const char *)&(object), sizeof(object))

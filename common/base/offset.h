@@ -20,7 +20,7 @@ struct log_offset {
         uint64_t op;
 };
 
-#define OFFSET_OP_INF   UINT64_MAX
+#define OFFSET_OP_INF       UINT64_MAX
 #define OFFSET_SNAPSHOT_END ((struct log_offset){0, OFFSET_OP_INF}) /* `0_inf` */
 
 static inline int offset_cmp(struct log_offset a, struct log_offset b)

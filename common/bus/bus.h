@@ -1,9 +1,10 @@
 /* The door to NNG: no other file includes its headers. Two things pass through it, request/reply
  * (rpc_*) and numbered publish/subscribe (pub_*, sub_*).
  *
- * Threads: callbacks run on NNG's threads and must not block; they post to the loop that owns their data.
- * Every function may be called from any thread unless told otherwise. URLs are NNG's: tcp:// tls+tcp:// ipc:// inproc://.
- * An incoming message is at most max_bytes long (checked by NNG before it is allocated, then here). */
+ * Threads: callbacks run on NNG's threads and must not block; they post to the loop that owns their
+ * data. Every function may be called from any thread unless told otherwise. URLs are NNG's: tcp://
+ * tls+tcp:// ipc:// inproc://. An incoming message is at most max_bytes long (checked by NNG before
+ * it is allocated, then here). */
 #ifndef COMMON_BUS_BUS_H
 #define COMMON_BUS_BUS_H
 
@@ -27,8 +28,8 @@ struct rpc_call; /* one request waiting for its answer */
 /* Takes the call: it must be answered once with rpc_reply(), at any time, from any thread. */
 typedef void rpc_handler(void *arg, struct rpc_call *call);
 
-/* `concurrency`: how many calls may be unanswered; more wait in the peers' sockets. *why gets a line on
- * failure (ERR_CONF for a bad URL, ERR_EXISTS when the address is in use, ERR_IO). */
+/* `concurrency`: how many calls may be unanswered; more wait in the peers' sockets. *why gets a
+ * line on failure (ERR_CONF for a bad URL, ERR_EXISTS when the address is in use, ERR_IO). */
 int rpc_server_open(struct rpc_server **out, const char *url, uint32_t concurrency,
                     size_t max_bytes, rpc_handler *handler, void *arg, struct buf *why);
 /* Unanswered calls are dropped; no handler runs after it returns. */
@@ -41,19 +42,23 @@ void rpc_reply(struct rpc_call *call, struct slice body);
 
 struct rpc_client;
 
-/* err is 0, ERR_TIMEOUT, ERR_CLOSED or ERR_CANCELLED; the body is borrowed for the duration of the call. */
+/* err is 0, ERR_TIMEOUT, ERR_CLOSED or ERR_CANCELLED; the body is borrowed for the duration of the
+ * call. */
 typedef void rpc_callback(void *arg, int err, struct slice body);
 
-/* Dials in the background for ever (10 ms to 100 ms between tries). `concurrency` bounds what is in flight. */
+/* Dials in the background for ever (10 ms to 100 ms between tries). `concurrency` bounds what is in
+ * flight. */
 int rpc_client_open(struct rpc_client **out, const char *url, uint32_t concurrency,
                     size_t max_bytes, struct buf *why);
 /* Outstanding calls get ERR_CANCELLED before it returns. */
 void rpc_client_close(struct rpc_client *c);
-/* Copies `body`. 0: the callback will run exactly once; ERR_AGAIN: `concurrency` calls are in flight
- * and the callback will not run. NNG resends after a reconnect: requests must be idempotent. */
+/* Copies `body`. 0: the callback will run exactly once; ERR_AGAIN: `concurrency` calls are in
+ * flight and the callback will not run. NNG resends after a reconnect: requests must be idempotent.
+ */
 int rpc_send(struct rpc_client *c, struct slice body, uint32_t timeout_ms, rpc_callback *cb,
              void *arg);
-/* Blocking form for start-up and workers (never on a loop): the reply's body is appended to `reply`. */
+/* Blocking form for start-up and workers (never on a loop): the reply's body is appended to
+ * `reply`. */
 int rpc_call_wait(struct rpc_client *c, struct slice body, uint32_t timeout_ms, struct buf *reply);
 
 /* ---- numbered publish/subscribe

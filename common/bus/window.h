@@ -1,5 +1,5 @@
-/* The publisher's window of a lossless stream: frames that some router has not acknowledged yet, bounded
- * in bytes and in messages. Pure data structure, one thread, no I/O. */
+/* The publisher's window of a lossless stream: frames that some router has not acknowledged yet,
+ * bounded in bytes and in messages. Pure data structure, one thread, no I/O. */
 #ifndef COMMON_BUS_WINDOW_H
 #define COMMON_BUS_WINDOW_H
 
@@ -16,15 +16,16 @@ struct window *window_new(size_t max_bytes, uint32_t max_frames, lsn_t start_lsn
 void window_free(struct window *w);
 /* False when another frame might not fit: the publisher must stop reading its source. */
 bool window_has_room(const struct window *w);
-/* Takes the frame's bytes (mem_free). `end_lsn`: of the batch inside. Returns nothing: seq is the caller's, and
- * must be one more than the last. A single frame larger than max_bytes is accepted when the window is empty. */
+/* Takes the frame's bytes (mem_free). `end_lsn`: of the batch inside. Returns nothing: seq is the
+ * caller's, and must be one more than the last. A single frame larger than max_bytes is accepted
+ * when the window is empty. */
 void window_push(struct window *w, uint64_t seq, lsn_t end_lsn, struct slice frame);
 /* Drops every frame up to and including seq. */
 void window_release(struct window *w, uint64_t seq);
 /* Frame borrowed until the next push or release; false when it is not (or no longer) here. */
 bool window_get(const struct window *w, uint64_t seq, struct slice *frame);
-/* First seq whose batch ends after `lsn`; the next seq to come when all is older. False when the window starts
- * after `lsn`: what is wanted is gone. */
+/* First seq whose batch ends after `lsn`; the next seq to come when all is older. False when the
+ * window starts after `lsn`: what is wanted is gone. */
 bool window_find(const struct window *w, lsn_t lsn, uint64_t *seq);
 uint64_t window_next_seq(const struct window *w);
 uint64_t window_first_seq(const struct window *w);

@@ -11,11 +11,11 @@
  *
  * `end_lsn`: when this batch is applied every transaction that commits at or before it is applied.
  * A batch describes every relation that its changes name: it can be decoded alone.
- * `op` is the operation's place in the transaction, by two, counted over everything that is published (I1).
- * In the `new` tuple of an update, `true` stands for "as in the old tuple": the text is identical, or it is
- * an unchanged TOAST value. `old` is present for updates and deletes (REPLICA IDENTITY FULL). Values are
- * Postgres' text output under the display settings of protocol §3.3.
- * A truncate has neither tuple; one change per table truncated. */
+ * `op` is the operation's place in the transaction, by two, counted over everything that is
+ * published (I1). In the `new` tuple of an update, `true` stands for "as in the old tuple": the
+ * text is identical, or it is an unchanged TOAST value. `old` is present for updates and deletes
+ * (REPLICA IDENTITY FULL). Values are Postgres' text output under the display settings of protocol
+ * §3.3. A truncate has neither tuple; one change per table truncated. */
 #ifndef COMMON_WIRE_CHANGE_H
 #define COMMON_WIRE_CHANGE_H
 
@@ -112,17 +112,18 @@ struct change_reader {
         struct rd rd;
         lsn_t end_lsn;
         uint32_t relations_left, txns_left, changes_left;
-        struct change_column *columns;      /* of the relation last read */
-        struct change_value *values;        /* two rows' room */
+        struct change_column *columns; /* of the relation last read */
+        struct change_value *values;   /* two rows' room */
 };
 
 /* Borrows `batch`. ERR_FORMAT, ERR_VERSION. The reader owns scratch memory until fini. */
 void change_reader_init(struct change_reader *r);
 int change_reader_start(struct change_reader *r, struct slice batch);
 void change_reader_fini(struct change_reader *r);
-/* Each: true and *out filled (valid until the next call of the same function), false at the end of the
- * list or on an error; change_reader_status() tells which. Relations come first, then for each txn its changes.
- * Changes of a transaction that are not read are skipped by the next change_reader_txn(). */
+/* Each: true and *out filled (valid until the next call of the same function), false at the end of
+ * the list or on an error; change_reader_status() tells which. Relations come first, then for each
+ * txn its changes. Changes of a transaction that are not read are skipped by the next
+ * change_reader_txn(). */
 bool change_reader_relation(struct change_reader *r, struct change_relation *out);
 bool change_reader_txn(struct change_reader *r, struct change_txn *out);
 bool change_reader_change(struct change_reader *r, struct change *out);

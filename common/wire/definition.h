@@ -1,6 +1,6 @@
 /* A shape's definition as the edge hands it to the router. Equal definitions have equal bytes: the
- * encoding decides the shard (rendezvous hash) and the identity of a shape. Names are already folded and
- * unquoted (protocol §1.5); `where` is the client's text, to be judged by the router. */
+ * encoding decides the shard (rendezvous hash) and the identity of a shape. Names are already
+ * folded and unquoted (protocol §1.5); `where` is the client's text, to be judged by the router. */
 #ifndef COMMON_WIRE_DEFINITION_H
 #define COMMON_WIRE_DEFINITION_H
 
@@ -17,14 +17,14 @@ enum log_mode { LOG_FULL, LOG_CHANGES_ONLY };
 
 struct definition {
         struct slice schema, table;
-        bool has_columns;           /* false: all columns, now and later */
-        struct slice *columns;      /* as given, in the client's order */
+        bool has_columns;      /* false: all columns, now and later */
+        struct slice *columns; /* as given, in the client's order */
         uint32_t n_columns;
         bool has_queryable;
         struct slice *queryable;
         uint32_t n_queryable;
-        struct slice where;         /* trimmed; empty: every row */
-        struct slice *params;       /* $1… */
+        struct slice where;   /* trimmed; empty: every row */
+        struct slice *params; /* $1… */
         uint32_t n_params;
         enum replica_mode replica;
         enum log_mode log;

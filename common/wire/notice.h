@@ -4,8 +4,8 @@
  *   notice = [kind, handle, prev_tx, prev_op, tail_tx, tail_op, flags, bytes, reason]
  *
  * `lsn`: every transaction up to it has been applied by this router (global_last_seen_lsn). A frame
- * without notices says just that; one is sent at least every NOTICE_HEARTBEAT_MS. Nothing is announced before it
- * can be fetched (I5). */
+ * without notices says just that; one is sent at least every NOTICE_HEARTBEAT_MS. Nothing is
+ * announced before it can be fetched (I5). */
 #ifndef COMMON_WIRE_NOTICE_H
 #define COMMON_WIRE_NOTICE_H
 
@@ -28,7 +28,8 @@ enum notice_kind {
 
 enum notice_flags {
         NOTICE_INLINE = 1, /* `bytes` are exactly the entries (prev, tail], none ends a chunk */
-        NOTICE_FAILED = 2  /* with GONE: the snapshot failed; `reason` is the encoded `failed` message */
+        NOTICE_FAILED =
+                2 /* with GONE: the snapshot failed; `reason` is the encoded `failed` message */
 };
 
 struct notice {

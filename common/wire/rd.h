@@ -1,6 +1,7 @@
-/* A bounds-checked msgpack reader with a sticky error. It never allocates and never trusts a length:
- * a count is checked against the bytes that are left before anybody loops over it. (msgpack-c's own
- * unpacker reserves gigabytes for five hostile bytes, so it is not used on received data.) */
+/* A bounds-checked msgpack reader with a sticky error. It never allocates and never trusts a
+ * length: a count is checked against the bytes that are left before anybody loops over it.
+ * (msgpack-c's own unpacker reserves gigabytes for five hostile bytes, so it is not used on
+ * received data.) */
 #ifndef COMMON_WIRE_RD_H
 #define COMMON_WIRE_RD_H
 

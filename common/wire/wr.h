@@ -1,4 +1,5 @@
-/* msgpack writer: msgpack-c's packer over a struct buf, whose sticky error is checked at the end. */
+/* msgpack writer: msgpack-c's packer over a struct buf, whose sticky error is checked at the end.
+ */
 #ifndef COMMON_WIRE_WR_H
 #define COMMON_WIRE_WR_H
 
