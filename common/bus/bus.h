@@ -35,7 +35,7 @@ int rpc_server_open(struct rpc_server **out, const char *url, uint32_t concurren
 /* Unanswered calls are dropped; no handler runs after it returns. */
 void rpc_server_close(struct rpc_server *s);
 struct slice rpc_call_body(const struct rpc_call *call); /* borrowed until the reply */
-/* Copies `body`; the call is gone afterwards. */
+/* Copies `body`, which may be part of the request; the call is gone afterwards. */
 void rpc_reply(struct rpc_call *call, struct slice body);
 
 /* ---- request/reply: client, one per peer URL */

@@ -141,9 +141,10 @@ void rpc_reply(struct rpc_call *call, struct slice body)
 {
         CHECK_OBJ(call, CALL_MAGIC);
         SLUICE_ASSERT(call->state == SLOT_CALLING);
+        nng_msg *reply = bus_copy(body); /* before the request goes: the body may be part of it */
         nng_msg_free(call->request);
         call->request = NULL;
         call->state = SLOT_SENDING;
-        nng_aio_set_msg(call->aio, bus_copy(body));
+        nng_aio_set_msg(call->aio, reply);
         nng_ctx_send(call->ctx, call->aio);
 }

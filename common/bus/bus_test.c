@@ -1,0 +1,215 @@
+/* The door to NNG, over its inproc transport and a Unix socket. */
+#include "common/test/test.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/bus/bus.h"
+
+static void echo(void *arg, struct rpc_call *call)
+{
+        (void)arg;
+        rpc_reply(call, rpc_call_body(call));
+}
+
+static void test_call_and_answer(void **state)
+{
+        (void)state;
+        struct rpc_server *s;
+        struct rpc_client *c;
+        struct buf why, reply;
+        buf_init(&why, 1024);
+        buf_init(&reply, 1024);
+        assert_int_equal(rpc_client_open(&c, "inproc://echo", 4, 1 << 20, &why), 0);
+        assert_int_equal(rpc_server_open(&s, "inproc://echo", 4, 1 << 20, echo, NULL, &why), 0);
+        for (int i = 0; i < 100; i++) {
+                buf_reset(&reply);
+                assert_int_equal(rpc_call_wait(c, SLICE_LIT("hello"), 5000, &reply), 0);
+                assert_string_equal(buf_cstr(&reply), "hello");
+        }
+        rpc_client_close(c);
+        rpc_server_close(s);
+        buf_fini(&why);
+        buf_fini(&reply);
+}
+
+static void test_no_server_times_out(void **state)
+{
+        (void)state;
+        struct rpc_client *c;
+        struct buf why, reply;
+        buf_init(&why, 1024);
+        buf_init(&reply, 1024);
+        assert_int_equal(rpc_client_open(&c, "inproc://nobody", 1, 1 << 20, &why), 0);
+        assert_int_equal(rpc_call_wait(c, SLICE_LIT("x"), 20, &reply), ERR_TIMEOUT);
+        rpc_client_close(c);
+        buf_fini(&why);
+        buf_fini(&reply);
+}
+
+static void test_address_in_use_and_bad_urls(void **state)
+{
+        (void)state;
+        struct rpc_server *a, *b;
+        struct rpc_client *c;
+        struct buf why;
+        buf_init(&why, 1024);
+        assert_int_equal(rpc_server_open(&a, "inproc://same", 1, 1024, echo, NULL, &why), 0);
+        assert_int_equal(rpc_server_open(&b, "inproc://same", 1, 1024, echo, NULL, &why),
+                         ERR_EXISTS);
+        assert_true(why.len > 0);
+        assert_int_not_equal(rpc_client_open(&c, "nonsense", 1, 1024, &why), 0);
+        rpc_server_close(a);
+        buf_fini(&why);
+}
+
+/* Calls that the server has not answered when it closes end for the client with an error; none runs
+ * twice or never. */
+struct held {
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        unsigned calls, callbacks;
+};
+
+static void hold(void *arg, struct rpc_call *call)
+{
+        struct held *h = arg;
+        (void)call;
+        pthread_mutex_lock(&h->mutex);
+        h->calls++;
+        pthread_cond_broadcast(&h->changed);
+        pthread_mutex_unlock(&h->mutex);
+}
+
+static void count_callback(void *arg, int err, struct slice body)
+{
+        struct held *h = arg;
+        assert_int_not_equal(err, 0);
+        assert_int_equal(body.len, 0);
+        pthread_mutex_lock(&h->mutex);
+        h->callbacks++;
+        pthread_cond_broadcast(&h->changed);
+        pthread_mutex_unlock(&h->mutex);
+}
+
+static void test_close_with_calls_outstanding(void **state)
+{
+        (void)state;
+        struct held h = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+        struct rpc_server *s;
+        struct rpc_client *c;
+        struct buf why;
+        buf_init(&why, 1024);
+        assert_int_equal(rpc_server_open(&s, "inproc://held", 2, 1024, hold, &h, &why), 0);
+        assert_int_equal(rpc_client_open(&c, "inproc://held", 2, 1024, &why), 0);
+        assert_int_equal(rpc_send(c, SLICE_LIT("1"), 60000, count_callback, &h), 0);
+        assert_int_equal(rpc_send(c, SLICE_LIT("2"), 60000, count_callback, &h), 0);
+        assert_int_equal(rpc_send(c, SLICE_LIT("3"), 60000, count_callback, &h), ERR_AGAIN);
+        pthread_mutex_lock(&h.mutex);
+        while (h.calls < 2)
+                pthread_cond_wait(&h.changed, &h.mutex);
+        pthread_mutex_unlock(&h.mutex);
+        rpc_client_close(c);
+        assert_int_equal(h.callbacks, 2);
+        rpc_server_close(s);
+        buf_fini(&why);
+}
+
+struct inbox {
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        uint64_t next, bad;
+};
+
+static void on_frame(void *arg, struct bus_msg *msg)
+{
+        struct inbox *in = arg;
+        struct bus_frame f;
+        pthread_mutex_lock(&in->mutex);
+        if (bus_frame_parse(bus_msg_body(msg), &f) != 0)
+                in->bad++;
+        else
+                in->next = f.seq + 1;
+        pthread_cond_broadcast(&in->changed);
+        pthread_mutex_unlock(&in->mutex);
+        bus_msg_unref(msg);
+}
+
+static void test_publish(void **state)
+{
+        (void)state;
+        char dir[] = "/tmp/sluice-bus-XXXXXX", url[64];
+        struct inbox in = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1, 0};
+        struct pub *p;
+        struct sub *s;
+        struct buf why, frame;
+        assert_non_null(mkdtemp(dir));
+        snprintf(url, sizeof(url), "ipc://%s/pub", dir);
+        buf_init(&why, 1024);
+        buf_init(&frame, 1024);
+        assert_int_equal(sub_open(&s, url, 64, 1 << 20, on_frame, &in, &why), 0);
+        assert_int_equal(pub_open(&p, url, 64, &why), 0);
+        pub_send(p, SLICE_LIT("garbage"));
+        /* What is sent before the subscriber has connected is lost: send until something arrives.
+         */
+        uint64_t seq = 0;
+        pthread_mutex_lock(&in.mutex);
+        while (in.next == 1) {
+                struct timespec soon;
+                clock_gettime(CLOCK_REALTIME, &soon);
+                soon.tv_nsec += 1000000;
+                if (soon.tv_nsec >= 1000000000) {
+                        soon.tv_nsec -= 1000000000;
+                        soon.tv_sec++;
+                }
+                buf_reset(&frame);
+                pub_frame(&frame, 9, ++seq, SLICE_LIT("body"));
+                pub_send(p, buf_slice(&frame));
+                pthread_cond_timedwait(&in.changed, &in.mutex, &soon);
+        }
+        pthread_mutex_unlock(&in.mutex);
+        sub_close(s);
+        pub_close(p);
+        char path[64];
+        snprintf(path, sizeof(path), "%s/pub", dir);
+        unlink(path);
+        rmdir(dir);
+        buf_fini(&why);
+        buf_fini(&frame);
+}
+
+static void test_frames(void **state)
+{
+        (void)state;
+        struct buf b;
+        struct bus_frame f;
+        buf_init(&b, 1024);
+        pub_frame(&b, 3, 4, SLICE_LIT("xyz"));
+        assert_int_equal(bus_frame_parse(buf_slice(&b), &f), 0);
+        assert_true(f.epoch == 3 && f.seq == 4);
+        assert_slice_equal(f.body, "xyz");
+        for (size_t len = 0; len < b.len; len++)
+                assert_int_not_equal(bus_frame_parse(slice_of(b.p, len), &f), 0);
+        buf_reset(&b);
+        pub_frame(&b, 0, 4, SLICE_EMPTY);
+        assert_int_equal(bus_frame_parse(buf_slice(&b), &f), ERR_FORMAT);
+        buf_fini(&b);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_call_and_answer),
+                cmocka_unit_test(test_no_server_times_out),
+                cmocka_unit_test(test_address_in_use_and_bad_urls),
+                cmocka_unit_test(test_close_with_calls_outstanding),
+                cmocka_unit_test(test_publish),
+                cmocka_unit_test(test_frames),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
