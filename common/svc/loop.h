@@ -16,13 +16,15 @@ typedef void loop_callback(void *arg);
 
 /* Asserts that the kernel gives what is asked. */
 struct loop *loop_new(void);
-/* Runs what was posted and not run yet, then frees. */
+/* Runs what was posted and not run yet, cancels the timers, then frees. Watches end before it; timers may be
+ * freed after it. */
 void loop_free(struct loop *l);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *l);
 /* Any thread. */
 void loop_stop(struct loop *l);
-/* Any thread: `cb(arg)` runs on the loop, in the order posted. */
+/* Any thread: `cb(arg)` runs on the loop, in the order posted, never inside this call. The queue has no
+ * limit of its own: callers bound what they have under way (I7). */
 void loop_post(struct loop *l, loop_callback *cb, void *arg);
 
 /* The rest: the loop's own thread, or before it runs. */
