@@ -26,7 +26,7 @@ else
 $(error VARIANT is release, asan or tsan, not '$(VARIANT)')
 endif
 
-COMMON_SRCS := $(filter-out %_test.c,$(wildcard common/*/*.c))
+COMMON_SRCS := $(filter-out %_test.c %_fuzz.c,$(wildcard common/*/*.c))
 COMMON_OBJS := $(COMMON_SRCS:%.c=$(BUILD)/obj/%.o)
 COMMON_LIB := $(BUILD)/libcommon.a
 
@@ -36,7 +36,7 @@ dir_ingest := services/ingest
 dir_router := services/router
 dir_edge := services/edge
 dir_supervisor := supervisor
-srcs = $(filter-out %_test.c,$(wildcard $(dir_$(1))/*.c))
+srcs = $(filter-out %_test.c %_fuzz.c,$(wildcard $(dir_$(1))/*.c))
 objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(call srcs,$(1)))
 program = $(BUILD)/sluice-$(1)
 
