@@ -1,5 +1,5 @@
-/* What the router knows of a table: the catalog's answer, immutable once made. A shape keeps it in its record, so that a
- * restart needs no database. */
+/* What the router knows of a table: the catalog's answer, immutable once made. A shape keeps it in
+ * its record, so that a restart needs no database. */
 #ifndef SERVICES_ROUTER_TABLE_H
 #define SERVICES_ROUTER_TABLE_H
 
@@ -9,11 +9,13 @@
 #include "common/base/buf.h"
 #include "common/base/slice.h"
 
-/* How a value's text becomes the one form that Sluice has for it, in snapshots and in the log alike. */
+/* How a value's text becomes the one form that Sluice has for it, in snapshots and in the log
+ * alike. */
 enum render_as {
         RENDER_TEXT, /* as Postgres prints it */
         RENDER_BOOL, /* t, f -> true, false (bool and domains over it) */
-        RENDER_INET  /* with its prefix length: /32 or /128 added when missing (inet and domains over it) */
+        RENDER_INET /* with its prefix length: /32 or /128 added when missing (inet and domains over
+                       it) */
 };
 
 struct table_column {
@@ -21,10 +23,10 @@ struct table_column {
         uint32_t type_oid;
         struct slice type_name; /* pg_type.typname; of the element for arrays */
         int32_t type_mod;
-        int32_t dims;           /* attndims */
-        int32_t pk_index;       /* 0-based position in the primary key, -1: not part of it */
+        int32_t dims;     /* attndims; at least 1 for arrays, 0 for everything else */
+        int32_t pk_index; /* 0-based position in the primary key, -1: not part of it */
         bool not_null;
-        bool generated;
+        bool generated; /* and this server does not publish it: no shape can have it */
         enum render_as render;
 };
 
@@ -32,7 +34,7 @@ struct table {
         uint32_t magic;
         uint32_t oid;
         struct slice schema, name;
-        char kind; /* pg_class.relkind: 'r' or 'p' */
+        char kind;                    /* pg_class.relkind: 'r' or 'p' */
         struct table_column *columns; /* in attribute order */
         uint32_t n_columns;
         uint32_t *pk; /* column indexes in key order */
@@ -41,10 +43,13 @@ struct table {
 
 enum { TABLE_MAGIC = 0x7ab1e001 };
 
+/* Zeroed, with room for the columns and the key; names are to be filled with heap copies. */
+struct table *table_new(uint32_t n_columns, uint32_t n_pk);
+/* NULL is allowed. */
 void table_free(struct table *t);
 /* Column index or -1. */
 int table_find_column(const struct table *t, struct slice name);
-/* For the shape record. Decode: ERR_FORMAT; *out is the caller's. */
+/* For the shape record. Decode: ERR_FORMAT, ERR_VERSION; *out is the caller's. */
 void table_encode(const struct table *t, struct buf *out);
 int table_decode(struct slice bytes, struct table **out);
 
