@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/obs/log.h"
 #include "common/svc/admin.h"
@@ -28,6 +29,7 @@ enum {
         TEXT_MAX_BYTES = 256 * 1024,
         WHY_MAX_BYTES = 4096,
         REASON_MAX_BYTES = 512,
+        SAME_REQUEST_MS = 500, /* `timeout`, make and process groups signal twice for one wish */
 };
 
 /* One per process, like the signals and the pid file it stands for. */
@@ -38,6 +40,7 @@ static struct {
         struct loop_fd *signals;
         struct loop_timer *drain_timer;
         bool draining; /* main thread */
+        uint64_t draining_since_ms;
 
         pthread_mutex_t lock; /* guards what follows */
         enum svc_state state;
@@ -110,6 +113,7 @@ static void on_drain_timeout(void *unused)
 static void begin_drain(const char *signal_name)
 {
         self.draining = true;
+        self.draining_since_ms = clock_mono_ms();
         set_state(SVC_WAITING, "draining", true);
         log_info("draining", "%s received, finishing work in progress", signal_name);
         loop_timer_set(self.drain_timer, self.conf->drain_ms);
@@ -130,6 +134,8 @@ static void on_signal(void *arg, uint32_t events)
                 begin_drain(name);
                 return;
         }
+        if (clock_mono_ms() - self.draining_since_ms < SAME_REQUEST_MS)
+                return;
         log_warning("stopping", "%s received again, stopping at once", name);
         loop_stop(self.loop);
 }
