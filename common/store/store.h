@@ -1,8 +1,10 @@
-/* The door to LMDB: no other file includes its header. One environment, one DBI; keys are big-endian byte strings whose
- * first byte names the table. Errors are sticky in the transaction: a sequence is checked once, at the commit (knot_lmdb's
- * way). ERR_FULL: map or disk is full; ERR_CORRUPT: not ours, or damaged; ERR_VERSION: another format.
+/* The door to LMDB: no other file includes its header. One environment, one DBI; keys are
+ * big-endian byte strings whose first byte names the table. Errors are sticky in the transaction: a
+ * sequence is checked once, at the commit (knot_lmdb's way). ERR_FULL: map or disk is full;
+ * ERR_CORRUPT: not ours, or damaged; ERR_VERSION: another format.
  *
- * Threads: one writer at a time (the caller's duty); readers on any thread, each transaction on one thread. */
+ * Threads: one writer at a time (the caller's duty); readers on any thread, each transaction on one
+ * thread. */
 #ifndef COMMON_STORE_STORE_H
 #define COMMON_STORE_STORE_H
 
@@ -16,33 +18,43 @@
 struct store;
 
 struct store_options {
-        const char *path;      /* directory, made when missing */
-        const char *format;    /* names application and format version; another one in the file: ERR_VERSION */
-        size_t max_bytes;      /* size of the map: the most the file can grow to */
+        const char *path;   /* directory, made when missing */
+        const char *format; /* names application and format version; another one in the file:
+                               ERR_VERSION */
+        size_t max_bytes;   /* size of the map: the most the file can grow to */
         uint32_t max_readers;
 };
 
-/* Opens with NOSYNC: nothing is durable before store_sync(). *unclean: the machine went down without store_close() or a
- * sync of everything (other boot id): contents cannot be trusted and the caller should store_wipe(). */
+/* Opens with NOSYNC: nothing is durable before store_sync(). *unclean: the machine went down while
+ * the store was open (another boot id), so its contents cannot be trusted. They are not looked at:
+ * until store_wipe() every transaction fails with ERR_CORRUPT. A process that dies leaves the store
+ * clean. ERR_EXISTS: another process has it open; ERR_CORRUPT, ERR_VERSION: nothing has been
+ * touched; ERR_FULL, ERR_DENIED, ERR_IO. */
 int store_open(struct store **out, const struct store_options *o, bool *unclean, struct buf *why);
 /* Syncs and marks clean. */
 void store_close(struct store *s);
 /* Drops all contents; only before any transaction. */
 int store_wipe(struct store *s, struct buf *why);
-/* Makes every commit so far durable. May run beside the writer, on another thread. ERR_IO, ERR_FULL. */
+/* Makes every commit so far durable. May run beside the writer, on another thread. ERR_IO,
+ * ERR_FULL; after either the kernel may have dropped what it could not write: nothing committed
+ * since the last success may count as durable any more. */
 int store_sync(struct store *s);
 /* Frees slots of readers that died; call it every second or so. */
 void store_check_readers(struct store *s);
+/* Pages in use, without those that are free for reuse; 0 when that cannot be told. */
 uint64_t store_used_bytes(struct store *s);
 
 struct store_txn {
         struct store *store;
         void *txn, *cursor; /* LMDB's own */
+        uint8_t cursor_state;
         bool writing;
         int err; /* sticky */
 };
 
-/* The struct is the caller's. On failure t->err is set and every later call does nothing. */
+/* Keys are 1 to 511 bytes (ERR_INVAL) and do not begin with 0: that table is the store's own and
+ * never seen. The struct is the caller's. On failure t->err is set and every later call does
+ * nothing. */
 void store_begin_read(struct store *s, struct store_txn *t);
 void store_begin_write(struct store *s, struct store_txn *t);
 /* Returns the sticky error; commits only when it is 0. The transaction is over either way. */
@@ -54,8 +66,9 @@ bool store_get(struct store_txn *t, struct slice key, struct slice *value);
 /* First key >= `from`. */
 bool store_seek(struct store_txn *t, struct slice from, struct slice *key, struct slice *value);
 /* Last key <= `from`. */
-bool store_seek_back(struct store_txn *t, struct slice from, struct slice *key, struct slice *value);
-/* After a seek: the following key. */
+bool store_seek_back(struct store_txn *t, struct slice from, struct slice *key,
+                     struct slice *value);
+/* After a seek that found something: the following key. */
 bool store_next(struct store_txn *t, struct slice *key, struct slice *value);
 void store_put(struct store_txn *t, struct slice key, struct slice value);
 /* Room of `len` bytes under `key`, to be filled at once, before any other call; NULL on error. */

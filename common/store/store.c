@@ -1,0 +1,374 @@
+/* Opening, closing and syncing the environment. Transactions are in txn.c, the state file in
+ * state.c.
+ *
+ * Why NOSYNC is sound: a commit is acknowledged only after store_sync() (I3). If the process dies
+ * the kernel still has all pages, and the file is whole. If the machine dies, pages may have
+ * reached the disk in any order; then the state file still says "open" with the id of the boot that
+ * is gone, and the contents are not even looked at, because LMDB trusts its pages.
+ *
+ * The format's name stands in the data itself, under the reserved key. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/store/env.h"
+
+enum { SPARE_READERS = 4, PATH_MAX_BYTES = 4096, SHORTFALL_MAX_BYTES = 64 * 1024 * 1024 };
+
+static const unsigned env_flags = MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD;
+
+static void data_path(const struct store *s, const char *name, char out[PATH_MAX_BYTES])
+{
+        snprintf(out, PATH_MAX_BYTES, "%s/%s", s->path, name); /* state_open() checked the length */
+}
+
+static uint64_t data_bytes(const struct store *s)
+{
+        char path[PATH_MAX_BYTES];
+        struct stat st;
+        data_path(s, "data.mdb", path);
+        return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Makes the directory and its parents. */
+static int make_directory(const char *directory, struct buf *why)
+{
+        char path[PATH_MAX_BYTES];
+        int len = snprintf(path, sizeof(path), "%s", directory);
+        if (len <= 0 || (size_t)len >= sizeof(path)) {
+                buf_puts(why, "the path of the store is empty or too long");
+                return ERR_INVAL;
+        }
+        for (char *p = path + 1; *p; p++) {
+                if (*p != '/')
+                        continue;
+                *p = '\0';
+                (void)mkdir(path, 0755);
+                *p = '/';
+        }
+        struct stat st;
+        int error = 0;
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+                error = errno;
+        else if (stat(path, &st) != 0)
+                error = errno;
+        else if (!S_ISDIR(st.st_mode))
+                error = ENOTDIR;
+        if (error == 0)
+                return 0;
+        buf_printf(why, "cannot make directory %s: %s", directory, strerror(error));
+        return error == EACCES || error == EPERM || error == EROFS ? ERR_DENIED : ERR_IO;
+}
+
+/* ---- the environment */
+
+static void on_lmdb_assert(MDB_env *env, const char *message)
+{
+        (void)env;
+        assert_failed("lmdb", 0, message);
+}
+
+static void close_env(struct store *s)
+{
+        if (s->env)
+                mdb_env_close(s->env);
+        s->env = NULL;
+}
+
+/* A page behind the end of the file would be a SIGBUS; in a hole it is zeros, which LMDB recognises
+ * as damage. The file may rightly be short of pages that were allocated and freed in one
+ * transaction, but not of most. */
+static int cover_all_pages(struct store *s)
+{
+        MDB_envinfo info;
+        MDB_stat st;
+        int fd;
+        if (mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &st) != 0 ||
+            mdb_env_get_fd(s->env, &fd) != 0)
+                return ERR_IO;
+        uint64_t needed = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize, have = data_bytes(s);
+        if (needed / 2 > have + SHORTFALL_MAX_BYTES)
+                return ERR_CORRUPT;
+        return have >= needed || ftruncate(fd, (off_t)needed) == 0 ? 0 : ERR_IO;
+}
+
+static int open_dbi(struct store *s)
+{
+        MDB_txn *txn;
+        int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+        if (rc == 0) {
+                rc = mdb_dbi_open(txn, NULL, 0, &s->dbi);
+                if (rc == 0)
+                        rc = mdb_txn_commit(txn);
+                else
+                        mdb_txn_abort(txn);
+        }
+        return store_error(s, rc);
+}
+
+static int open_env(struct store *s, struct buf *why)
+{
+        int rc = mdb_env_create(&s->env);
+        if (rc == 0)
+                rc = mdb_env_set_mapsize(s->env, s->max_bytes);
+        if (rc == 0)
+                rc = mdb_env_set_maxreaders(s->env, s->max_readers + SPARE_READERS);
+        if (rc == 0)
+                rc = mdb_env_set_assert(s->env, on_lmdb_assert);
+        if (rc == 0)
+                rc = mdb_env_open(s->env, s->path, env_flags, 0600);
+        int err = store_error(s, rc);
+        if (err) {
+                buf_printf(why, "cannot open store %s: %s", s->path, mdb_strerror(rc));
+        } else {
+                err = cover_all_pages(s);
+                if (!err)
+                        err = open_dbi(s);
+                if (err)
+                        buf_printf(why, "cannot open store %s: %s", s->path, err_text(err));
+        }
+        if (err)
+                close_env(s);
+        return err;
+}
+
+/* ---- the format */
+
+static const unsigned char format_key[] = {STORE_RESERVED, 'f', 'o', 'r', 'm', 'a', 't'};
+
+static int compare_format(struct store *s, MDB_txn *txn, bool *missing)
+{
+        MDB_val key = {sizeof(format_key), (void *)(uintptr_t)format_key}, value;
+        MDB_stat stat_;
+        int rc = mdb_get(txn, s->dbi, &key, &value);
+        if (rc == 0)
+                return slice_eq(slice_of(value.mv_data, value.mv_size), slice_cstr(s->format))
+                               ? 0
+                               : ERR_VERSION;
+        if (rc != MDB_NOTFOUND)
+                return store_error(s, rc);
+        rc = mdb_stat(txn, s->dbi, &stat_);
+        if (rc)
+                return store_error(s, rc);
+        *missing = true;
+        return stat_.ms_entries == 0 ? 0 : ERR_CORRUPT;
+}
+
+/* 0 also when the store is empty: then *missing. */
+static int check_format(struct store *s, bool *missing, struct buf *why)
+{
+        MDB_txn *txn;
+        int err = store_error(s, mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn));
+        if (err)
+                return err;
+        err = compare_format(s, txn, missing);
+        mdb_txn_abort(txn);
+        if (err == ERR_VERSION)
+                buf_printf(why, "store %s has another format than %s", s->path, s->format);
+        else if (err)
+                buf_printf(why, "store %s is damaged or not a store of this program", s->path);
+        return err;
+}
+
+static int write_format(struct store *s)
+{
+        MDB_txn *txn;
+        MDB_val key = {sizeof(format_key), (void *)(uintptr_t)format_key};
+        MDB_val value = {strlen(s->format), s->format};
+        int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+        if (rc == 0) {
+                rc = mdb_put(txn, s->dbi, &key, &value, 0);
+                if (rc == 0)
+                        rc = mdb_txn_commit(txn);
+                else
+                        mdb_txn_abort(txn);
+        }
+        if (rc == 0)
+                rc = mdb_env_sync(s->env, 1);
+        return store_error(s, rc);
+}
+
+/* ---- life */
+
+static int mark_open(struct store *s, struct buf *why)
+{
+        int err = state_mark_open(&s->state);
+        if (err)
+                buf_printf(why, "cannot mark store %s as open: %s", s->path, err_text(err));
+        return err;
+}
+
+/* An empty store. It is marked before there is anything in it, so it is never taken for a foreign
+ * one. */
+static int create(struct store *s, struct buf *why)
+{
+        int err = mark_open(s, why);
+        if (!err)
+                err = open_env(s, why);
+        if (!err) {
+                err = write_format(s);
+                if (err)
+                        buf_printf(why, "cannot write to store %s: %s", s->path, err_text(err));
+        }
+        return err;
+}
+
+/* A store that can be trusted. Nothing is written before its format is known to be ours. */
+static int reopen(struct store *s, struct buf *why)
+{
+        bool empty = false;
+        if (s->state.kind == STATE_CLEAN && data_bytes(s) < s->state.clean_bytes) {
+                buf_printf(why, "store %s is damaged: the file is shorter than when it was closed",
+                           s->path);
+                return ERR_CORRUPT;
+        }
+        int err = open_env(s, why);
+        if (!err)
+                err = check_format(s, &empty, why);
+        if (!err)
+                err = mark_open(s, why);
+        if (!err && empty)
+                err = write_format(s);
+        return err;
+}
+
+/* We make the state file before the data: data without one is somebody else's. In this order, so
+ * that a process that creates the store at this moment is not accused. */
+static int refuse_foreign(const struct store *s, struct buf *why)
+{
+        if (data_bytes(s) == 0 || state_exists(s->path))
+                return 0;
+        buf_printf(why, "directory %s has a database that is not ours", s->path);
+        return ERR_CORRUPT;
+}
+
+static int open_by_state(struct store *s, bool *unclean, struct buf *why)
+{
+        *unclean = false;
+        if (data_bytes(s) == 0)
+                return create(s, why);
+        switch (s->state.kind) {
+        case STATE_TRUSTED:
+        case STATE_CLEAN:
+                return reopen(s, why);
+        case STATE_ABSENT: /* the data appeared after refuse_foreign() looked */
+                buf_printf(why, "directory %s is being changed by another program", s->path);
+                return ERR_CORRUPT;
+        case STATE_UNTRUSTED:
+                *unclean = true;
+                return 0;
+        }
+        return ERR_INVAL;
+}
+
+static struct store *new_store(const struct store_options *o)
+{
+        struct store *s = mem_new(struct store);
+        s->magic = STORE_MAGIC;
+        s->state.fd = -1;
+        s->path = slice_dup_cstr(slice_cstr(o->path));
+        s->format = slice_dup_cstr(slice_cstr(o->format));
+        s->max_bytes = o->max_bytes;
+        s->max_readers = o->max_readers;
+        s->idle = mem_array(o->max_readers, sizeof(*s->idle));
+        SLUICE_ASSERT(pthread_mutex_init(&s->lock, NULL) == 0);
+        return s;
+}
+
+static void free_store(struct store *s)
+{
+        close_env(s);
+        if (s->state.fd >= 0)
+                state_close(&s->state);
+        pthread_mutex_destroy(&s->lock);
+        mem_free(s->idle);
+        mem_free(s->path);
+        mem_free(s->format);
+        s->magic = 0;
+        mem_free(s);
+}
+
+int store_open(struct store **out, const struct store_options *o, bool *unclean, struct buf *why)
+{
+        SLUICE_ASSERT(out && o && o->path && o->format && o->format[0] && unclean && why);
+        SLUICE_ASSERT(o->max_bytes > 0 && o->max_readers > 0);
+        int err = make_directory(o->path, why);
+        if (err)
+                return err;
+        struct store *s = new_store(o);
+        err = refuse_foreign(s, why);
+        if (!err)
+                err = state_open(&s->state, o->path, why);
+        if (!err)
+                err = open_by_state(s, unclean, why);
+        if (err)
+                free_store(s);
+        else
+                *out = s;
+        return err;
+}
+
+void store_close(struct store *s)
+{
+        CHECK_OBJ(s, STORE_MAGIC);
+        if (s->env) {
+                store_drop_readers(s);
+                if (store_sync(s) == 0)
+                        (void)state_mark_clean(&s->state, data_bytes(s)); /* else: still "open" */
+        }
+        free_store(s);
+}
+
+int store_wipe(struct store *s, struct buf *why)
+{
+        static const char *const names[] = {"data.mdb", "lock.mdb"};
+        char path[PATH_MAX_BYTES];
+        CHECK_OBJ(s, STORE_MAGIC);
+        if (s->env)
+                store_drop_readers(s);
+        close_env(s);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+                data_path(s, names[i], path);
+                if (unlink(path) != 0 && errno != ENOENT) {
+                        buf_printf(why, "cannot remove %s: %s", path, strerror(errno));
+                        return ERR_IO;
+                }
+        }
+        int err = create(s, why);
+        if (err)
+                close_env(s);
+        return err;
+}
+
+int store_sync(struct store *s)
+{
+        CHECK_OBJ(s, STORE_MAGIC);
+        return s->env ? store_error(s, mdb_env_sync(s->env, 1)) : ERR_CORRUPT;
+}
+
+void store_check_readers(struct store *s)
+{
+        CHECK_OBJ(s, STORE_MAGIC);
+        int dead;
+        if (s->env)
+                (void)mdb_reader_check(s->env, &dead); /* tried again a second later */
+}
+
+uint64_t store_used_bytes(struct store *s)
+{
+        struct store_txn t;
+        MDB_stat st;
+        uint64_t bytes = 0;
+        store_begin_read(s, &t);
+        if (t.err == 0 && mdb_stat(t.txn, s->dbi, &st) == 0)
+                bytes = (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
+                        (uint64_t)st.ms_psize;
+        store_abort(&t);
+        return bytes;
+}
