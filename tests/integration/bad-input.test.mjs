@@ -1,0 +1,354 @@
+// I8: bad input costs a clear line and nothing else.
+import { beforeAll, afterAll, afterEach, describe, expect, inject, test } from 'vitest'
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, openSync, writeSync, closeSync, readFileSync, writeFileSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import net from 'node:net'
+import { gunzipSync } from 'node:zlib'
+import { useStack } from './lib/fixture.mjs'
+import { Postgres } from './lib/postgres.mjs'
+import { Stack } from './lib/stack.mjs'
+import { raw, readShape, request } from './lib/http.mjs'
+import { syncClient } from './lib/client.mjs'
+import { holdsFor, until } from './lib/wait.mjs'
+
+/** A sound LMDB file with one entry, some → thing, in its main database; gzip, base64. */
+const FOREIGN_LMDB =
+  'H4sIAAAAAAACA+3YMQrCQBAF0L9BIV3EO4paqIWeTzyJR4hHUAhGoghamEJ4r/gzCwsL0+0kvbrL8+lyLBmaPUqdz653+VJ/vwQAAAAYSxn1/1/evPN8rl6qPQAAAAD8XjXo5mmbtjETAAAA+G/TLifZ7zaLw2q9XeYG/PklEwAwAAA='
+
+const opened = []
+afterEach(async () => {
+  for (const close of opened.splice(0).reverse()) await close()
+})
+
+describe('DATABASE_URL', () => {
+  let shared
+  beforeAll(() => (shared = Postgres.attach(inject('postgres'))))
+
+  /** Starts a stack that cannot work; it has to say so and must not be active. */
+  async function refuses(url, line) {
+    const stack = new Stack({ url })
+    opened.push(() => stack.destroy())
+    await stack.launch()
+    const said = await stack.says(line)
+    expect(said).not.toContain('wavelet')
+    expect(await stack.health()).not.toBe(200)
+    stack.assertSound()
+    return stack
+  }
+
+  test('malformed', () => refuses('postgresql://:::::/?nonsense', /DATABASE_URL/))
+  test('not a URL at all', () => refuses('banana', /DATABASE_URL/))
+  test('nobody listens there', () => refuses('postgresql://postgres:x@127.0.0.1:1/postgres', /refused/i))
+  test('a host that does not exist', () => refuses('postgresql://postgres:x@no-such-host.invalid/postgres', /no-such-host\.invalid|resolve|translate host/i))
+  test('wrong password', () => refuses(shared.url('postgres', { password: 'wrong' }), /password authentication failed/))
+  test('no such database', () => refuses(shared.url('no_such_database'), /no_such_database.*does not exist/))
+
+  test('without the REPLICATION privilege, and mended while it runs', async () => {
+    const db = await shared.database()
+    const user = `plain_${process.pid}`
+    await db.sql(`create role ${user} login password 'plain'; grant all on database ${db.name} to ${user}`)
+    const stack = await refuses(shared.url(db.name, { user, password: 'plain' }), /REPLICATION/)
+    await db.sql(`alter role ${user} replication`)
+    await stack.ready()
+    await stack.stop()
+    await db.sql(`select pg_drop_replication_slot('${stack.slot}')`)
+    await db.sql(`drop publication electric_publication_${stack.streamId}; drop owned by ${user}; drop role ${user}`)
+    await db.close()
+  })
+
+  test('wal_level=replica', async () => {
+    const own = await Postgres.start({ name: 'replica-level', settings: { wal_level: 'replica' } })
+    opened.push(() => own.destroy())
+    await refuses(own.url(), /wal_level/)
+  })
+
+  test('a standby', async () => {
+    const own = await Postgres.start({ name: 'primary' })
+    opened.push(() => own.destroy())
+    const standby = await Postgres.standbyOf(own)
+    opened.push(() => standby.destroy())
+    await refuses(standby.url(), /standby|recovery/i)
+  })
+
+  test('a server that speaks something else', async () => {
+    const server = net.createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')).listen(0, '127.0.0.1')
+    opened.push(() => server.close())
+    await until(() => server.listening)
+    await refuses(`postgresql://postgres:x@127.0.0.1:${server.address().port}/postgres`, /postgres|database|SSL|protocol|connect/i)
+  })
+})
+
+describe('the HTTP port', () => {
+  test('in use: one line that names it', async () => {
+    const postgres = Postgres.attach(inject('postgres'))
+    const db = await postgres.database()
+    const server = net.createServer().listen(0, '0.0.0.0')
+    opened.push(() => server.close())
+    await until(() => server.listening)
+    const stack = new Stack({ database: db })
+    stack.port = server.address().port
+    opened.push(() => stack.destroy(db))
+    await stack.launch()
+    expect(await stack.says(/in use/i)).toContain(String(stack.port))
+    stack.assertSound()
+  })
+})
+
+describe('a running stack', () => {
+  const ctx = useStack()
+  const sql = (text) => ctx.db.sql(text)
+  let pids
+  beforeAll(async () => {
+    await sql("create table steady (id int primary key, v text); insert into steady select n, 'v' || n from generate_series(1, 100) n")
+    pids = ctx.stack.services().map((s) => ctx.stack.pid(s))
+  })
+
+  /** After every attack: the same processes, and a client that gets what it should. */
+  async function unharmed() {
+    expect(ctx.stack.services().map((s) => ctx.stack.pid(s))).toEqual(pids)
+    const client = ctx.client({ table: 'steady' })
+    await client.upToDate()
+    await sql(`update steady set v = 'after ${randomBytes(4).toString('hex')}' where id = 1`)
+    await client.converges(ctx.db, 'steady')
+    ctx.stack.assertSound()
+  }
+
+  describe('malformed HTTP', () => {
+    const attacks = {
+      'random bytes': [randomBytes(4096)],
+      'a TLS hello': [Buffer.from('16030100c8010000c40303', 'hex'), randomBytes(200)],
+      'no method': ['\r\n\r\n\r\n'],
+      'no version': ['GET /v1/shape\r\n\r\n'],
+      'a version of the future': ['GET / HTTP/9.9\r\nHost: x\r\n\r\n'],
+      'nul in the path': ['GET /v1/sha\0pe?table=steady&offset=-1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+      'bad escapes': ['GET /v1/shape?table=%zz%&offset=%-1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+      'bad UTF-8 in a name': ['GET /v1/shape?table=%ff%fe&offset=-1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+      'nul in a name': ['GET /v1/shape?table=a%00b&offset=-1 HTTP/1.1\r\nHost: x\r\n\r\n'],
+      'header without colon': ['GET /v1/shape?table=steady&offset=-1 HTTP/1.1\r\nHost x\r\n\r\n'],
+      'a negative length': ['POST /v1/shape?table=steady&offset=-1 HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\nhello'],
+      'an absurd length': ['POST /v1/shape?table=steady&offset=-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\nhello'],
+      'a bad chunk': ['POST /v1/shape?table=steady&offset=-1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n'],
+    }
+    for (const [name, bytes] of Object.entries(attacks)) {
+      test(name, async () => {
+        const answer = await raw(ctx.stack.port, bytes, { ms: 3000, end: true })
+        expect(answer.text, 'an answer that is not one of 4xx').toMatch(/^$|^HTTP\/1\.[01] 4\d\d |^HTTP\/1\.1 200 /)
+        if (answer.text.includes(' 200 ')) expect(['no version', 'header without colon', 'a version of the future']).not.toContain(name)
+      })
+    }
+
+    test('nothing of it did harm', () => unharmed())
+
+    test('offsets and handles of absurd size', async () => {
+      for (const offset of ['99999999999999999999999_0', '18446744073709551615_18446744073709551615', `${'9'.repeat(3000)}_1`, '0_99999999999999999999']) {
+        const answer = await ctx.stack.shape({ table: 'steady', offset, handle: '1-1' })
+        expect([400, 409], offset.slice(0, 40)).toContain(answer.status)
+      }
+      for (const handle of ['9'.repeat(5000), '-', '1-', '../../etc/passwd', 'ü', '\u0000']) {
+        expect((await ctx.stack.shape({ table: 'steady', offset: '0_0', handle })).status, handle.slice(0, 40)).toBe(409)
+      }
+    })
+  })
+
+  describe('oversized HTTP', () => {
+    test('a request line over 10,000 bytes: 414', async () => {
+      const answer = await raw(ctx.stack.port, [`GET /v1/shape?table=${'x'.repeat(20000)} HTTP/1.1\r\nHost: x\r\n\r\n`], { done: (t) => t.includes('\r\n\r\n') })
+      expect(answer.text).toMatch(/^HTTP\/1\.1 414 /)
+    })
+
+    test('a header line over 10,000 bytes: 431', async () => {
+      const answer = await raw(ctx.stack.port, [`GET /v1/health HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(20000)}\r\n\r\n`], { done: (t) => t.includes('\r\n\r\n') })
+      expect(answer.text).toMatch(/^HTTP\/1\.1 431 /)
+    })
+
+    test('ten thousand headers: 431 or hung up', async () => {
+      const many = Array.from({ length: 10000 }, (_, i) => `x-${i}: ${i}\r\n`).join('')
+      const answer = await raw(ctx.stack.port, [`GET /v1/health HTTP/1.1\r\nHost: x\r\n${many}\r\n`], { done: (t) => t.includes('\r\n\r\n') })
+      expect(answer.text).toMatch(/^$|^HTTP\/1\.1 (431|400) /)
+    })
+
+    test('a body over 8,000,000 bytes: 413', async () => {
+      const answer = await raw(ctx.stack.port, ['POST /v1/shape?table=steady&offset=-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n', Buffer.alloc(9000000, 32)], { done: (t) => t.includes('\r\n\r\n') })
+      expect(answer.text).toMatch(/^HTTP\/1\.1 413 /)
+    })
+
+    test('nothing of it did harm', () => unharmed())
+  })
+
+  describe('slow and cut-off HTTP', () => {
+    test('two hundred connections that never finish their request', async () => {
+      const sockets = Array.from({ length: 200 }, () => net.connect(ctx.stack.port, '127.0.0.1'))
+      for (const s of sockets) s.on('error', () => {}).write('GET /v1/shape?table=ste')
+      await unharmed()
+      for (const s of sockets) s.destroy()
+    })
+
+    test('a body that ends early', async () => {
+      for (let i = 0; i < 20; i++) await raw(ctx.stack.port, ['POST /v1/shape?table=steady&offset=-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"half":'], { ms: 50, end: true })
+      await unharmed()
+    })
+
+    test('clients that do not read their answer', async () => {
+      await sql("create table big (id int primary key, v text); insert into big select n, repeat('x', 1000) from generate_series(1, 20000) n")
+      const { handle } = await ctx.stack.shape({ table: 'big', offset: '-1' })
+      expect(handle).toBeDefined()
+      const sockets = Array.from({ length: 20 }, () => net.connect(ctx.stack.port, '127.0.0.1'))
+      for (const s of sockets) s.on('error', () => {}).pause().write('GET /v1/shape?table=big&offset=-1 HTTP/1.1\r\nHost: x\r\n\r\n')
+      await unharmed()
+      for (const s of sockets) s.destroy()
+    })
+
+    test('one connection is never used after a request that claims two lengths', async () => {
+      const smuggled = 'GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n'
+      for (const head of [
+        `Content-Length: ${smuggled.length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+        `Content-Length: 0\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
+        `Content-Length: 2\r\n\r\n{}${smuggled}`,
+      ]) {
+        const answer = await raw(ctx.stack.port, [`POST /v1/shape?table=steady&offset=-1 HTTP/1.1\r\nHost: x\r\n${head}`], { ms: 2000 })
+        expect(answer.text.split(/HTTP\/1\.1 \d/).length - 1, head.slice(0, 60)).toBeLessThanOrEqual(1)
+        expect(answer.text).not.toContain('"active"')
+      }
+      await unharmed()
+    })
+  })
+
+  describe('garbage on the bus', () => {
+    const HELLO = (protocol) => Buffer.from([0, 0x53, 0x50, 0, 0, protocol, 0, 0])
+    const frame = (body, length = body.length) => {
+      const head = Buffer.alloc(9)
+      head[0] = 1
+      head.writeBigUInt64BE(BigInt(length), 1)
+      return Buffer.concat([head, body])
+    }
+    const REQ = 0x30
+    const SUB = 0x21
+    const request_ = (body) => frame(Buffer.concat([Buffer.from([0x80, 0, 0, 1]), body]))
+    const bodies = {
+      'not the protocol': [randomBytes(512)],
+      'an HTTP request': ['GET / HTTP/1.1\r\n\r\n'],
+      'a request of random bytes': [HELLO(REQ), request_(randomBytes(300))],
+      'an empty request': [HELLO(REQ), request_(Buffer.alloc(0))],
+      'a request without its id': [HELLO(REQ), frame(Buffer.from([1, 2]))],
+      'an array that claims four billion elements': [HELLO(REQ), request_(Buffer.from('dd7fffffff', 'hex'))],
+      'a string that claims four gigabytes': [HELLO(REQ), request_(Buffer.from('9301dbffffffff', 'hex'))],
+      'nesting without end': [HELLO(REQ), request_(Buffer.alloc(100000, 0x91))],
+      'another version': [HELLO(REQ), request_(Buffer.from([0x92, 99, 1]))],
+      'a message nobody sends': [HELLO(REQ), request_(Buffer.from([0x92, 1, 127]))],
+      'a frame of 2^60 bytes': [HELLO(REQ), frame(Buffer.alloc(10), 2n ** 60n)],
+      'half a frame': [HELLO(REQ), frame(Buffer.alloc(10), 1000n)],
+      'a subscriber that talks': [HELLO(SUB), frame(randomBytes(100))],
+    }
+    for (const [name, bytes] of Object.entries(bodies)) {
+      test(name, async () => {
+        const sockets = ctx.stack.sockets()
+        expect(sockets.length, 'the bus has sockets below the data directory').toBeGreaterThanOrEqual(4)
+        for (const path of sockets) await raw(path, bytes, { ms: 100 })
+      })
+    }
+    test('random messages by the thousand', async () => {
+      for (const path of ctx.stack.sockets()) {
+        const many = Array.from({ length: 1000 }, (_, i) => request_(Buffer.concat([Buffer.from([0x92 + (i % 10), 1, i % 64]), randomBytes(i % 200)])))
+        await raw(path, [HELLO(REQ), ...many], { ms: 300 })
+      }
+    })
+    test('nothing of it did harm', () => unharmed())
+  })
+})
+
+describe('the disk', () => {
+  let postgres
+  beforeAll(() => (postgres = Postgres.attach(inject('postgres'))))
+
+  async function filledStack(options) {
+    const db = await postgres.database()
+    await db.sql("create table kept (id int primary key, v text); insert into kept select n, 'v' || n from generate_series(1, 500) n")
+    const stack = await Stack.start({ database: db, ...options })
+    opened.push(() => stack.destroy(db))
+    await readShape(stack.url, { table: 'kept' })
+    return { db, stack }
+  }
+
+  /** A file that is no log of ours: the router says so, serves nothing wrong, and dies of nothing but itself. */
+  async function refusesFile(damage) {
+    const { stack } = await filledStack()
+    await stack.stop()
+    const [path] = stack.databasesOnDisk()
+    expect(path, 'an .mdb file below the data directory').toBeDefined()
+    damage(path)
+    const from = stack.logText().length
+    await stack.launch()
+    await until(() => /router/.test(stack.logText().slice(from)) && stack.logText().slice(from).split('\n').some((l) => l.includes(dirname(path)) || /lmdb|mdb|corrupt|not a |foreign|invalid/i.test(l)), {
+      what: () => `a line about ${path}\n${stack.logTail()}`,
+    })
+    await holdsFor(500, async () => (await stack.health()) !== 200, 'a stack whose log is damaged is not active')
+    stack.assertSound()
+  }
+
+  test('a log that is garbage from its first byte', () => refusesFile((path) => writeFileSync(path, randomBytes(65536))))
+  test('a log cut to half a page', () => refusesFile((path) => writeFileSync(path, readFileSync(path).subarray(0, 2048))))
+  test('a text file in its place', () => refusesFile((path) => writeFileSync(path, 'This is not the log you are looking for.\n'.repeat(500))))
+  test('another program’s LMDB file', () =>
+    refusesFile((path) => writeFileSync(path, gunzipSync(Buffer.from(FOREIGN_LMDB, 'base64')))))
+
+  test('damage in the middle: nothing wrong is served, nobody crashes', async () => {
+    const { stack } = await filledStack()
+    await stack.stop()
+    const [path] = stack.databasesOnDisk()
+    const size = statSync(path).size
+    const fd = openSync(path, 'r+')
+    for (let at = 8192; at < size; at += 4096) writeSync(fd, randomBytes(4096), 0, 4096, at)
+    closeSync(fd)
+    const from = stack.logText().length
+    await stack.launch()
+    await until(() => /router.*(corrupt|damaged|invalid|mdb)/i.test(stack.logText().slice(from)), { what: () => `a line about the damage\n${stack.logTail()}` })
+    stack.assertSound()
+  })
+
+  /** Fills the disk, looks whether reads go on, makes room, and looks whether everything comes back. */
+  async function survivesFullDisk({ db, stack }, makeRoom) {
+    const client = syncClient(stack, { table: 'kept' })
+    opened.push(() => client.close())
+    await client.converges(db, 'kept')
+    const { handle, offset } = (await readShape(stack.url, { table: 'kept' })).at(-1)
+    for (let n = 0; n < 40; n++) await db.sql(`update kept set v = repeat('${n % 10}', 1000)`)
+    await stack.says(/no space|disk.*full|full.*disk|map.*full|MDB_MAP_FULL|ENOSPC/i, 30000)
+    const old = await request(stack.url, { query: { table: 'kept', offset: '-1' } })
+    expect([old.status, old.handle]).toEqual([200, handle])
+    const at = await request(stack.url, { query: { table: 'kept', offset, handle } })
+    expect(at.status).toBe(200)
+    const slot = async () => (await db.sql("select (pg_current_wal_lsn() - confirmed_flush_lsn)::int8::text behind from pg_replication_slots where slot_name = $1", [stack.slot]))[0].behind
+    expect(Number(await slot())).toBeGreaterThan(0)
+    await makeRoom()
+    await client.converges(db, 'kept', { within: 60000 })
+    expect([client.refetches, client.handles.length]).toEqual([0, 1])
+    expect(stack.logLines(/no space|disk.*full|full.*disk|map.*full|MDB_MAP_FULL|ENOSPC/i).length, 'not a line for every attempt').toBeLessThan(50)
+  }
+
+  test('the map is full (SLUICE_MAP_BYTES), and is made larger', async () => {
+    const made = await filledStack({ env: { SLUICE_MAP_BYTES: '4m' } })
+    await survivesFullDisk(made, async () => {
+      await made.stack.stop()
+      await made.stack.launch({ SLUICE_MAP_BYTES: '1g' })
+      await made.stack.ready()
+    })
+  }, 120000)
+
+  test('the file system is full, and there is room again', async (context) => {
+    const root = process.getuid() === 0
+    const stackDir = `/tmp/sluice-full-${process.pid}`
+    const disk = join(stackDir, 'router-0')
+    mkdirSync(disk, { recursive: true })
+    try {
+      if (!root) throw new Error('not root')
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'none', disk])
+    } catch (error) {
+      return context.skip(`a small file system cannot be mounted here: ${error.message}`)
+    }
+    opened.push(() => execFileSync('umount', ['-l', disk]))
+    const made = await filledStack({ dataDir: stackDir })
+    await survivesFullDisk(made, () => execFileSync('mount', ['-o', 'remount,size=512m', disk]))
+  }, 120000)
+})

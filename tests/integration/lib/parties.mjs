@@ -1,0 +1,32 @@
+// Every process that a test talks to writes a log. When a test fails, all of them are laid side by
+// side in artifacts/<test>.
+import { mkdirSync, copyFileSync, existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export const ARTIFACTS = new URL('../artifacts/', import.meta.url).pathname
+
+const parties = new Map()
+
+/** `log` is the path of a file, or a function that returns text. */
+export function addParty(name, log) {
+  let unique = name
+  for (let i = 2; parties.has(unique); i++) unique = `${name}-${i}`
+  parties.set(unique, log)
+  return unique
+}
+
+export function artifactDir(testName) {
+  const dir = join(ARTIFACTS, testName.replace(/[^\w.-]+/g, '-').slice(0, 120))
+  mkdirSync(dir, { recursive: true })
+  return dir
+}
+
+export function collectLogs(testName) {
+  const dir = artifactDir(testName)
+  for (const [name, log] of parties) {
+    const to = join(dir, `${name}.log`)
+    if (typeof log === 'function') writeFileSync(to, log())
+    else if (existsSync(log)) copyFileSync(log, to)
+  }
+  return dir
+}

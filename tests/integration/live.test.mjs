@@ -1,0 +1,163 @@
+// Clients that wait: how they are woken, sent away, and forgotten.
+import { describe, expect, test } from 'vitest'
+import { useStack } from './lib/fixture.mjs'
+import { begin, readShape } from './lib/http.mjs'
+import { holdsFor, until } from './lib/wait.mjs'
+
+const ctx = useStack({ env: { SLUICE_LONG_POLL_TIMEOUT: '3s' } })
+const sql = (text) => ctx.db.sql(text)
+
+async function end(params) {
+  const answer = (await readShape(ctx.stack.url, params)).at(-1)
+  return { ...params, handle: answer.handle, offset: answer.offset }
+}
+
+/** Long polls that the edge has certainly parked: their sockets are open and it has read from them. */
+async function park(at, count) {
+  const before = ctx.stack.openFiles('edge-0')
+  const polls = Array.from({ length: count }, () => begin(ctx.stack.url, { query: { ...at, live: 'true' } }))
+  await until(() => ctx.stack.openFiles('edge-0') >= before + count, { what: `${count} polls are connected` })
+  return polls
+}
+
+describe('long polls', () => {
+  test('a change wakes, at once, with cursor and live headers', async () => {
+    await sql('create table waked (id int primary key)')
+    const at = await end({ table: 'waked' })
+    const [poll] = await park(at, 1)
+    await sql('insert into waked values (1)')
+    const answer = await poll.answer
+    expect(answer.status).toBe(200)
+    expect(answer.changes.map((c) => c.value)).toEqual([{ id: '1' }])
+    expect(answer.control).toEqual(['up-to-date'])
+    expect(answer.headers).toMatchObject({
+      'cache-control': 'public, max-age=5, stale-while-revalidate=5', 'electric-has-data': 'true', 'electric-handle': at.handle,
+    })
+    expect(answer.headers['electric-cursor']).toMatch(/^\d+$/)
+    expect(answer.headers).not.toHaveProperty('electric-schema')
+    expect(answer.offset).toBe(`${answer.changes[0].headers.lsn}_0`)
+    expect(answer.etag).toBe(`"${at.handle}:${at.offset}:${answer.offset}"`)
+  })
+
+  test('no change: up-to-date after the timeout, with an etag of its own', async () => {
+    await sql('create table quiet (id int primary key)')
+    const at = await end({ table: 'quiet' })
+    const answers = await Promise.all([1, 2].map((cursor) => ctx.stack.shape({ ...at, live: 'true', cursor })))
+    for (const answer of answers) {
+      expect(answer.status).toBe(200)
+      expect(answer.changes).toEqual([])
+      expect(answer.control).toEqual(['up-to-date'])
+      expect(answer.headers['electric-has-data']).toBe('false')
+      expect(answer.offset).toBe(at.offset)
+      expect(answer.upToDate).toBe(true)
+      expect(answer.messages[0].headers.global_last_seen_lsn).toMatch(/^\d+$/)
+    }
+    expect(answers[0].etag).not.toBe(answers[1].etag)
+    expect(answers[0].etag.startsWith(`"${at.handle}:${at.offset}:${at.offset}:`)).toBe(true)
+  })
+
+  test('a cursor is never answered with itself', async () => {
+    const at = await end({ table: 'quiet' })
+    const first = await ctx.stack.shape({ ...at, live: 'true' })
+    const cursor = Number(first.headers['electric-cursor'])
+    const second = await ctx.stack.shape({ ...at, live: 'true', cursor: cursor + 100000 })
+    expect(Number(second.headers['electric-cursor'])).toBeGreaterThan(cursor + 100000)
+  })
+
+  test('data that is there already is answered at once', async () => {
+    await sql('create table ready (id int primary key)')
+    const at = await end({ table: 'ready' })
+    await sql('insert into ready values (1)')
+    const woken = await ctx.stack.shape({ ...at, live: 'true' })
+    const began = Date.now()
+    const again = await ctx.stack.shape({ ...at, live: 'true' })
+    expect(Date.now() - began).toBeLessThan(1500)
+    expect(again.changes).toEqual(woken.changes)
+    expect(again.etag).toBe(woken.etag)
+  })
+
+  test('changes of another table wake nobody', async () => {
+    await sql('create table mine (id int primary key); create table theirs (id int primary key)')
+    const at = await end({ table: 'mine' })
+    const theirs = ctx.client({ table: 'theirs' })
+    await theirs.upToDate()
+    const [poll] = await park(at, 1)
+    let woken = false
+    poll.answer.then(() => (woken = true))
+    await sql('insert into theirs select generate_series(1, 100)')
+    await theirs.converges(ctx.db, 'theirs')
+    await holdsFor(300, () => !woken, 'the poll stays parked')
+    expect((await poll.answer).headers['electric-has-data']).toBe('false')
+  })
+
+  test('the shape is deleted: waiting clients get 409', async () => {
+    await sql('create table doomed (id int primary key); insert into doomed values (1)')
+    const at = await end({ table: 'doomed' })
+    const client = ctx.client({ table: 'doomed' })
+    await client.converges(ctx.db, 'doomed')
+    const polls = await park(at, 5)
+    const deleted = await ctx.stack.shape({ table: 'doomed' }, { method: 'DELETE' })
+    expect(deleted.status).toBe(202)
+    for (const answer of await Promise.all(polls.map((p) => p.answer))) {
+      expect(answer.status).toBe(409)
+      expect(answer.messages).toEqual([{ headers: { control: 'must-refetch' } }])
+    }
+    await client.until((c) => c.refetches === 1, { what: 'the official client begins again' })
+    await sql('insert into doomed values (2)')
+    await client.converges(ctx.db, 'doomed')
+    expect(client.handles).toHaveLength(2)
+    expect(client.handles[1]).not.toBe(at.handle)
+  })
+})
+
+describe('out of bounds', () => {
+  test('an offset beyond the end: 400 after half the timeout', async () => {
+    await sql('create table bounds (id int primary key)')
+    const at = await end({ table: 'bounds' })
+    const began = Date.now()
+    const [live, plain] = await Promise.all([{ live: 'true' }, {}].map((extra) => ctx.stack.shape({ ...at, offset: '999999999999_0', ...extra })))
+    expect(Date.now() - began).toBeGreaterThan(1000)
+    for (const answer of [live, plain]) {
+      expect(answer.status).toBe(400)
+      expect(answer.json).toEqual({ message: 'Invalid request', errors: { offset: ['out of bounds for this shape'] } })
+      expect(answer.headers['cache-control']).toBe('no-store')
+    }
+  })
+
+  test('an offset that comes into being while we wait: 200', async () => {
+    await sql('create table soon (id int primary key)')
+    const at = await end({ table: 'soon' })
+    const [{ lsn }] = await sql("select (pg_current_wal_insert_lsn() - '0/0')::text lsn")
+    const polls = await park({ ...at, offset: `${lsn}_0` }, 1)
+    await sql('insert into soon values (1)')
+    const answer = await polls[0].answer
+    expect(answer.status).toBe(200)
+    expect(answer.changes).toHaveLength(1)
+  })
+})
+
+describe('many', () => {
+  test('200 clients of one shape see every change once', async () => {
+    await sql('create table popular (id int primary key, v int); insert into popular select n, 0 from generate_series(1, 100) n')
+    const clients = Array.from({ length: 200 }, () => ctx.client({ table: 'popular' }))
+    await Promise.all(clients.map((c) => c.upToDate()))
+    for (let i = 1; i <= 20; i++) await sql(`update popular set v = ${i} where id = ${i}; insert into popular values (${100 + i}, ${i}); delete from popular where id = ${50 + i}`)
+    await Promise.all(clients.map((c) => c.converges(ctx.db, 'popular', { within: 40000 })))
+    for (const c of clients) expect(c.log.filter((m) => m.headers.lsn)).toHaveLength(60)
+  })
+
+  test('clients that vanish while parked are forgotten', async () => {
+    await sql('create table abandoned (id int primary key)')
+    const at = await end({ table: 'abandoned' })
+    await until(() => ctx.stack.openFiles('edge-0') < 60, { what: 'earlier connections are closed' })
+    const before = ctx.stack.openFiles('edge-0')
+    for (let round = 0; round < 3; round++) {
+      // The poll lasts 3 s: its end alone would free the connection, so look sooner.
+      const polls = await park(at, 100)
+      for (const poll of polls) poll.abort()
+      await until(() => ctx.stack.openFiles('edge-0') <= before + 5, { within: 2000, what: () => `open files fall from ${before + 100} to ${before}, they are ${ctx.stack.openFiles('edge-0')}` })
+    }
+    await sql('insert into abandoned values (1)')
+    expect((await ctx.stack.shape({ ...at, live: 'true' })).changes).toHaveLength(1)
+  })
+})
