@@ -5,7 +5,10 @@
 
 VARIANT ?= release
 BUILD := build/$(VARIANT)
-CC := gcc
+CC := $(if $(filter fuzz,$(VARIANT)),clang,gcc)
+
+# What Debian lacks (tools/install-deps) comes before what it has.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wvla -Wundef -Wformat=2 -Wswitch-enum -Werror
@@ -22,8 +25,11 @@ LDFLAGS += -fsanitize=address,undefined
 else ifeq ($(VARIANT),tsan)
 CFLAGS += -O1 -fsanitize=thread
 LDFLAGS += -fsanitize=thread
+else ifeq ($(VARIANT),fuzz)
+CFLAGS += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+LDFLAGS += -fsanitize=address,undefined
 else
-$(error VARIANT is release, asan or tsan, not '$(VARIANT)')
+$(error VARIANT is release, asan, tsan or fuzz, not '$(VARIANT)')
 endif
 
 COMMON_SRCS := $(filter-out %_test.c %_fuzz.c,$(wildcard common/*/*.c))
@@ -59,8 +65,12 @@ $(call program,$(1)): $(call objs,$(1)) $(COMMON_LIB)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
+# The load generator is a program like the others, but not part of what is installed.
+dir_bench := tests/bench
+$(eval $(call program_rule,bench))
+
 # Unit tests: a test sees the objects of its own directory (main apart) and common/.
-TEST_SRCS := $(wildcard common/*/*_test.c) $(foreach p,$(PROGRAMS),$(wildcard $(dir_$(p))/*_test.c))
+TEST_SRCS := $(wildcard common/*/*_test.c) $(foreach p,$(PROGRAMS) bench,$(wildcard $(dir_$(p))/*_test.c))
 TESTS := $(TEST_SRCS:%.c=$(BUILD)/tests/%)
 COMMON_TESTS := $(filter $(BUILD)/tests/common/%,$(TESTS))
 
@@ -73,15 +83,111 @@ $(filter $(BUILD)/tests/$(dir_$(1))/%,$(TESTS)): $(BUILD)/tests/%: $(BUILD)/obj/
 	@mkdir -p $$(@D)
 	$(CC) $(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(COMMON_LIB) $(LIBS) -lcmocka
 endef
-$(foreach p,$(PROGRAMS),$(eval $(call test_rule,$(p))))
+$(foreach p,$(PROGRAMS) bench,$(eval $(call test_rule,$(p))))
+
+# Fuzz targets: X_fuzz.c beside the code, linked like a test. VARIANT=fuzz only.
+FUZZ_SRCS := $(wildcard common/*/*_fuzz.c) $(foreach p,$(PROGRAMS),$(wildcard $(dir_$(p))/*_fuzz.c))
+FUZZERS := $(FUZZ_SRCS:%.c=$(BUILD)/fuzz/%)
+COMMON_FUZZERS := $(filter $(BUILD)/fuzz/common/%,$(FUZZERS))
+
+$(COMMON_FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/obj/%.o $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(COMMON_LIB) $(LIBS)
+
+define fuzz_rule
+$(filter $(BUILD)/fuzz/$(dir_$(1))/%,$(FUZZERS)): $(BUILD)/fuzz/%: $(BUILD)/obj/%.o $(filter-out %/main.o,$(call objs,$(1))) $(COMMON_LIB)
+	@mkdir -p $$(@D)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $$@ $$(filter %.o,$$^) $(COMMON_LIB) $(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call fuzz_rule,$(p))))
 
 .PHONY: unit
 unit: $(TESTS) ## build and run the unit tests (T=pattern runs those whose path matches)
 	@tools/run-unit-tests $(BUILD)/tests "$(T)" $(TESTS)
 
+.PHONY: deps
+deps: ## install what building and running need (Debian 12; quick when it is there)
+	@tools/install-deps run
+
+.PHONY: demo
+demo: ## build the demo page (examples/demo), when Node.js is there
+	@tools/build-demo
+
+.PHONY: run
+run: ## install, build and run everything in the foreground; DATABASE_URL, SLUICE_HTTP_PORT, SLUICE_DATA_DIR …
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@$(MAKE) --no-print-directory demo
+	@exec $(BUILD)/sluice-supervisor
+
+.PHONY: check
+check: ## every check there is; the last line counts them
+	@tools/install-deps check
+	@tools/check
+
+.PHONY: integration
+integration: all ## integration tests against real Postgres and real clients (T=words of a test's name)
+	@tools/install-deps check
+	@tools/run-integration-tests $(VARIANT) "$(T)"
+
+.PHONY: deploy-test
+deploy-test: all ## render deploy/k8s and compare it with what the services know
+	@tools/install-deps check
+	@node --test tests/deploy/
+
+.PHONY: bench
+bench: ## benchmarks against physical references (M=mode: one of them at full length; M='live --help')
+	@tools/install-deps bench
+	@$(MAKE) --no-print-directory all $(BUILD)/sluice-bench
+	@tools/run-bench $(BUILD) $(M)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for S seconds (60); T=part of its path
+	@tools/install-deps fuzz
+	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
+	@tools/run-fuzzers build/fuzz/fuzz "$(S)" "$(T)"
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+
+.PHONY: asan tsan
+asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory VARIANT=asan all
+tsan: ## build with ThreadSanitizer
+	@$(MAKE) --no-print-directory VARIANT=tsan all
+
+HEADERS = $(shell git ls-files '*.h')
+
+.PHONY: headers
+headers: $(HEADERS:%=$(BUILD)/lint/%.ok) ## does every header compile alone?
+
+.PHONY: lint
+lint: headers ## headers compile alone, rules no compiler knows, clang's warnings
+	@tools/check-source
+	@tools/lint "$(CPPFLAGS)" "$(filter-out -Werror -MMD -MP,$(WARNINGS))"
+
+$(BUILD)/lint/%.h.ok: %.h
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) -std=gnu17 $(WARNINGS) -fsyntax-only -include $< -x c /dev/null
+	@touch $@
+
 .PHONY: format
 format: ## format every C file in place
 	clang-format -i $$(git ls-files '*.c' '*.h')
+
+.PHONY: format-check
+format-check: ## is every C file formatted?
+	@clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+.PHONY: docs
+docs: all ## write the generated parts of docs/ (configuration, metrics, messages)
+	@tools/generate-docs $(BUILD) docs
+
+PREFIX ?= /usr/local
+.PHONY: install
+install: all ## install the services below DESTDIR and PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(foreach p,$(PROGRAMS),$(call program,$(p))) $(DESTDIR)$(PREFIX)/bin
 
 .PHONY: clean
 clean: ## remove everything that was built
