@@ -1,5 +1,5 @@
-/* The database's catalog: looks up the table of a definition and judges the definition against it (protocol §4.2). One worker thread
- * with one connection; requests queue up to a maximum. */
+/* The database's catalog: looks up the table of a definition and judges the definition against it
+ * (protocol §4.2). One worker thread with one connection; requests queue up to a maximum. */
 #ifndef SERVICES_ROUTER_CATALOG_H
 #define SERVICES_ROUTER_CATALOG_H
 
@@ -20,6 +20,8 @@ struct catalog_answer {
         uint32_t n_columns;
 };
 
+/* An empty answer: status 0, nothing selected. */
+void catalog_answer_init(struct catalog_answer *a);
 void catalog_answer_fini(struct catalog_answer *a);
 
 struct catalog;
@@ -30,23 +32,31 @@ struct catalog_options {
         uint32_t timeout_ms; /* for one look-up, connecting included */
 };
 
+/* Does not connect: that happens with the first request, and again after a failure. ERR_CONF with a
+ * line in *why for a URL that cannot be used. */
 int catalog_open(struct catalog **out, const struct catalog_options *o, struct buf *why);
 /* Waiting requests are answered with 503 before it returns. */
 void catalog_close(struct catalog *c);
 
 /* Runs on the worker thread; takes the answer's contents (catalog_answer_fini). */
 typedef void catalog_callback(void *arg, struct catalog_answer *answer);
-/* Any thread. Copies `definition` (encoded). The callback runs exactly once; with 503 at once, on this thread, when the queue is full. */
+/* Any thread. Copies `definition` (encoded). The callback runs exactly once; with 503 at once, on
+ * this thread, when the queue is full. */
 void catalog_request(struct catalog *c, struct slice definition, catalog_callback *cb, void *arg);
 
-/* Pure part, for tests and for the worker: selects the columns. Fills status/body on a fault, else columns. Takes nothing. */
+/* Pure part, for tests and for the worker: selects the columns. Fills status/body on a fault, else
+ * columns. Takes nothing; `out` was made by catalog_answer_init(). */
 void catalog_judge(const struct definition *d, const struct table *t, struct catalog_answer *out);
 
-/* Reconciler: called from the worker every period for all known tables, see catalog_watch(). `gone`: dropped, renamed or recreated under another
- * oid; otherwise `table` is the new description (borrowed), to be compared with the old one. Runs on the worker thread. */
+/* Reconciler: called from the worker every period for all watched tables, see catalog_watch().
+ * `gone`: no ordinary or partitioned table has this oid any more; otherwise `table` is the new
+ * description (borrowed; of a renamed table under its new name), to be compared with the old one.
+ * Runs on the worker thread. */
 typedef void catalog_drift_callback(void *arg, uint32_t oid, bool gone, const struct table *table);
+/* Once. A period in which the database cannot be asked is left out. */
 void catalog_watch(struct catalog *c, uint32_t period_ms, catalog_drift_callback *cb, void *arg);
-/* Any thread. The set of oids that the reconciler looks at. */
+/* Any thread. The set of oids that the reconciler looks at; counted: as many removes as adds. A
+ * callback may still come just after the last remove. */
 void catalog_watch_add(struct catalog *c, uint32_t oid);
 void catalog_watch_remove(struct catalog *c, uint32_t oid);
 

@@ -1,0 +1,476 @@
+/* One thread asks, because a look-up is one short statement and rare: definitions are cached by the
+ * edges and shapes live long. What a waiting client must not suffer from is a database that does
+ * not answer. So every statement has a deadline on this side, and when no connection can be made
+ * everybody who waits is told at once instead of one by one. */
+#include "services/router/catalog.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/hmap.h"
+#include "common/base/list.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+#include "common/pg/pg.h"
+#include "services/router/catalog_query.h"
+#include "services/router/catalog_verdict.h"
+
+enum { CATALOG_MAGIC = 0xca7a1061, WHY_MAX_BYTES = 1024 };
+enum { IDLE_CLOSE_MS = 30000, WATCH_SLICE = 500 /* oids asked for in one statement */ };
+
+struct request {
+        struct list node;
+        struct slice definition; /* owned */
+        catalog_callback *cb;
+        void *arg;
+};
+
+struct catalog {
+        uint32_t magic;
+        struct catalog_options options; /* strings owned */
+        pthread_t thread;
+        int close_fd; /* readable once catalog_close() was called */
+
+        /* Under the lock. */
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        struct list queue;
+        uint32_t n_queue;
+        bool closing;
+        struct hmap watched; /* oid -> how often it was added */
+        uint32_t watch_period_ms;
+        catalog_drift_callback *drift;
+        void *drift_arg;
+
+        /* The worker's. */
+        PGconn *conn;
+        bool unreachable; /* said so in the log already */
+        uint64_t idle_at_ms, watch_at_ms;
+};
+
+/* ---- the connection */
+
+static void disconnect(struct catalog *c)
+{
+        PQfinish(c->conn);
+        c->conn = NULL;
+}
+
+static void note_reachable(struct catalog *c, int err, const struct buf *why)
+{
+        bool unreachable = err != 0;
+        if (unreachable && !c->unreachable)
+                log_warning("catalog_unreachable", "%.*s", SLICE_FMT(buf_slice(why)));
+        c->unreachable = unreachable;
+}
+
+/* Rounded up: a second is the unit of a connection's deadline. */
+static uint32_t seconds_until(uint64_t deadline_ms)
+{
+        uint64_t now = clock_mono_ms();
+        return deadline_ms > now ? (uint32_t)((deadline_ms - now + 999) / 1000) : 1;
+}
+
+static int connect_database(struct catalog *c, uint64_t deadline_ms, struct buf *why)
+{
+        struct pg_options o = {.url = c->options.database_url,
+                               .ca_file = c->options.ca_file,
+                               .application_name = "sluice-catalog",
+                               .kind = PG_NORMAL,
+                               .connect_timeout_s = seconds_until(deadline_ms),
+                               .statement_timeout_ms = c->options.timeout_ms,
+                               .lock_timeout_ms = c->options.timeout_ms};
+        int err = pg_connect(&o, &c->conn, NULL, why);
+        if (!err)
+                err = pgwait_adopt(c->conn);
+        if (err)
+                disconnect(c);
+        note_reachable(c, err, why);
+        return err;
+}
+
+static struct pgwait wait_until(const struct catalog *c, uint64_t deadline_ms)
+{
+        return (struct pgwait){.deadline_ms = deadline_ms, .wake_fd = c->close_fd};
+}
+
+/* The statement's own failure leaves the connection usable, anything else does not. */
+static void after_statement(struct catalog *c, int err, const char *state, const struct buf *why)
+{
+        if (err == 0 || err == ERR_NOTFOUND)
+                return;
+        log_warning("catalog_query_failed", "%s %.*s", state, SLICE_FMT(buf_slice(why)));
+        if (err != ERR_DB)
+                disconnect(c);
+}
+
+/* ---- look-ups */
+
+static int query_table(struct catalog *c, const struct definition *d, uint64_t deadline_ms,
+                       struct table **out, char state[6])
+{
+        struct pgwait w = wait_until(c, deadline_ms);
+        struct buf why;
+        buf_init(&why, WHY_MAX_BYTES);
+        int err = catalog_query_name(c->conn, &w, d->schema, d->table, out, state, &why);
+        after_statement(c, err, state, &why);
+        buf_fini(&why);
+        return err;
+}
+
+/* A connection that was open before may have died unnoticed; then a new one is tried, once. */
+static int find_table(struct catalog *c, const struct definition *d, struct table **out,
+                      char state[6])
+{
+        uint64_t deadline_ms = clock_mono_ms() + c->options.timeout_ms;
+        bool reused = c->conn != NULL;
+        struct buf why;
+        buf_init(&why, WHY_MAX_BYTES);
+        int err = reused ? 0 : connect_database(c, deadline_ms, &why);
+        if (!err)
+                err = query_table(c, d, deadline_ms, out, state);
+        if (err == ERR_CLOSED && reused) {
+                err = connect_database(c, deadline_ms, &why);
+                if (!err)
+                        err = query_table(c, d, deadline_ms, out, state);
+        }
+        buf_fini(&why);
+        return err;
+}
+
+/* Class 22: the name is no text of the database's encoding. */
+static bool is_bad_name(int err, const char *state)
+{
+        return err == ERR_DB && state[0] == '2' && state[1] == '2';
+}
+
+static void look_up(struct catalog *c, const struct definition *d, struct catalog_answer *answer)
+{
+        char state[6] = "";
+        struct table *table = NULL;
+        int err = find_table(c, d, &table, state);
+        if (err == ERR_NOTFOUND || is_bad_name(err, state)) {
+                catalog_refuse_table(answer, d);
+                return;
+        }
+        if (err) {
+                catalog_unreachable(answer);
+                return;
+        }
+        catalog_judge(d, table, answer);
+        if (answer->status == 0)
+                answer->table = table;
+        else
+                table_free(table);
+}
+
+static void answer_request(struct request *r, struct catalog_answer *answer)
+{
+        r->cb(r->arg, answer);
+        mem_free((void *)(uintptr_t)r->definition.p);
+        mem_free(r);
+}
+
+static void refuse_request(struct request *r)
+{
+        struct catalog_answer answer;
+        catalog_answer_init(&answer);
+        catalog_unreachable(&answer);
+        answer_request(r, &answer);
+}
+
+static struct request *take_request(struct catalog *c)
+{
+        struct list *node = list_pop_front(&c->queue);
+        if (!node)
+                return NULL;
+        c->n_queue--;
+        return LIST_OBJ(node, struct request, node);
+}
+
+static void refuse_waiting(struct catalog *c)
+{
+        struct request *r;
+        for (;;) {
+                pthread_mutex_lock(&c->lock);
+                r = take_request(c);
+                pthread_mutex_unlock(&c->lock);
+                if (!r)
+                        return;
+                refuse_request(r);
+        }
+}
+
+static void serve(struct catalog *c, struct request *r)
+{
+        struct catalog_answer answer;
+        struct definition d;
+        catalog_answer_init(&answer);
+        if (definition_decode(r->definition, &d) != 0) {
+                catalog_refuse_definition(&answer);
+        } else {
+                look_up(c, &d, &answer);
+                definition_fini(&d);
+        }
+        answer_request(r, &answer);
+        if (c->unreachable)
+                refuse_waiting(c);
+}
+
+/* ---- the reconciler */
+
+static int by_value(const void *a, const void *b)
+{
+        uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+        return (x > y) - (x < y);
+}
+
+/* Ascending; the caller's to free. */
+static uint32_t *watched_oids(struct catalog *c, uint32_t *n)
+{
+        struct slice key;
+        size_t cursor = 0;
+        pthread_mutex_lock(&c->lock);
+        uint32_t *oids = mem_array(hmap_count(&c->watched), sizeof(*oids));
+        *n = 0;
+        while (hmap_next(&c->watched, &cursor, &key))
+                memcpy(&oids[(*n)++], key.p, sizeof(*oids));
+        pthread_mutex_unlock(&c->lock);
+        qsort(oids, *n, sizeof(*oids), by_value);
+        return oids;
+}
+
+static void report(struct catalog *c, const uint32_t *oids, uint32_t n,
+                   const struct catalog_tables *found)
+{
+        uint32_t at = 0;
+        for (uint32_t i = 0; i < n; i++) {
+                bool there = at < found->n && found->tables[at]->oid == oids[i];
+                c->drift(c->drift_arg, oids[i], !there, there ? found->tables[at] : NULL);
+                at += there;
+        }
+        SLUICE_ASSERT(at == found->n);
+}
+
+static int reconcile_slice(struct catalog *c, const uint32_t *oids, uint32_t n)
+{
+        uint64_t deadline_ms = clock_mono_ms() + c->options.timeout_ms;
+        struct pgwait w = wait_until(c, deadline_ms);
+        struct catalog_tables found;
+        struct buf why;
+        char state[6] = "";
+        buf_init(&why, WHY_MAX_BYTES);
+        int err = c->conn ? 0 : connect_database(c, deadline_ms, &why);
+        if (!err) {
+                err = catalog_query_oids(c->conn, &w, oids, n, &found, state, &why);
+                after_statement(c, err, state, &why);
+        }
+        if (!err) {
+                report(c, oids, n, &found);
+                catalog_tables_fini(&found);
+        }
+        buf_fini(&why);
+        return err;
+}
+
+static void reconcile(struct catalog *c)
+{
+        uint32_t n, err = 0;
+        uint32_t *oids = watched_oids(c, &n);
+        for (uint32_t i = 0; i < n && !err; i += WATCH_SLICE)
+                err = reconcile_slice(c, oids + i, n - i < WATCH_SLICE ? n - i : WATCH_SLICE) != 0;
+        mem_free(oids);
+}
+
+/* ---- the worker */
+
+static void wait_changed(struct catalog *c, uint64_t until_ms)
+{
+        struct timespec at = {.tv_sec = (time_t)(until_ms / 1000),
+                              .tv_nsec = (long)(until_ms % 1000) * 1000000};
+        if (until_ms == UINT64_MAX)
+                pthread_cond_wait(&c->changed, &c->lock);
+        else
+                pthread_cond_timedwait(&c->changed, &c->lock, &at);
+}
+
+enum duty { DUTY_REQUEST, DUTY_WATCH, DUTY_DISCONNECT, DUTY_CLOSE };
+
+/* What is due, or when something will be; called under the lock. */
+static bool find_duty(struct catalog *c, enum duty *duty, uint64_t *next_ms)
+{
+        uint64_t now = clock_mono_ms();
+        bool watching = c->drift && hmap_count(&c->watched) > 0;
+        *next_ms = UINT64_MAX;
+        if (c->closing)
+                *duty = DUTY_CLOSE;
+        else if (c->n_queue > 0)
+                *duty = DUTY_REQUEST;
+        else if (watching && now >= c->watch_at_ms)
+                *duty = DUTY_WATCH;
+        else if (c->conn && now >= c->idle_at_ms)
+                *duty = DUTY_DISCONNECT;
+        else {
+                if (watching)
+                        *next_ms = c->watch_at_ms;
+                if (c->conn && c->idle_at_ms < *next_ms)
+                        *next_ms = c->idle_at_ms;
+                return false;
+        }
+        return true;
+}
+
+static enum duty next_duty(struct catalog *c, struct request **r)
+{
+        enum duty duty;
+        uint64_t next_ms;
+        pthread_mutex_lock(&c->lock);
+        while (!find_duty(c, &duty, &next_ms))
+                wait_changed(c, next_ms);
+        *r = duty == DUTY_REQUEST ? take_request(c) : NULL;
+        pthread_mutex_unlock(&c->lock);
+        return duty;
+}
+
+static void *run(void *arg)
+{
+        struct catalog *c = arg;
+        struct request *r;
+        for (;;) {
+                switch (next_duty(c, &r)) {
+                case DUTY_REQUEST:
+                        serve(c, r);
+                        break;
+                case DUTY_WATCH:
+                        reconcile(c);
+                        c->watch_at_ms = clock_mono_ms() + c->watch_period_ms;
+                        break;
+                case DUTY_DISCONNECT:
+                        disconnect(c);
+                        continue;
+                case DUTY_CLOSE:
+                        refuse_waiting(c);
+                        disconnect(c);
+                        return NULL;
+                }
+                c->idle_at_ms = clock_mono_ms() + IDLE_CLOSE_MS;
+        }
+}
+
+/* ---- any thread */
+
+static void init_lock(struct catalog *c)
+{
+        pthread_condattr_t monotonic;
+        pthread_condattr_init(&monotonic);
+        pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        pthread_cond_init(&c->changed, &monotonic);
+        pthread_condattr_destroy(&monotonic);
+        pthread_mutex_init(&c->lock, NULL);
+}
+
+static void free_catalog(struct catalog *c)
+{
+        pthread_cond_destroy(&c->changed);
+        pthread_mutex_destroy(&c->lock);
+        hmap_fini(&c->watched);
+        close(c->close_fd);
+        mem_free((void *)(uintptr_t)c->options.database_url);
+        mem_free((void *)(uintptr_t)c->options.ca_file);
+        c->magic = 0;
+        mem_free(c);
+}
+
+int catalog_open(struct catalog **out, const struct catalog_options *o, struct buf *why)
+{
+        SLUICE_ASSERT(o->database_url && o->timeout_ms > 0 && o->max_queue > 0);
+        int err = pg_check_url(o->database_url, o->ca_file, why);
+        if (err)
+                return err;
+        struct catalog *c = mem_new(struct catalog);
+        c->magic = CATALOG_MAGIC;
+        c->options = *o;
+        c->options.database_url = slice_dup_cstr(slice_cstr(o->database_url));
+        c->options.ca_file = slice_dup_cstr(slice_cstr(o->ca_file ? o->ca_file : ""));
+        c->close_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        SLUICE_ASSERT(c->close_fd >= 0);
+        list_init(&c->queue);
+        hmap_init(&c->watched);
+        init_lock(c);
+        SLUICE_ASSERT(pthread_create(&c->thread, NULL, run, c) == 0);
+        *out = c;
+        return 0;
+}
+
+void catalog_close(struct catalog *c)
+{
+        CHECK_OBJ(c, CATALOG_MAGIC);
+        pthread_mutex_lock(&c->lock);
+        c->closing = true;
+        pthread_cond_signal(&c->changed);
+        pthread_mutex_unlock(&c->lock);
+        SLUICE_ASSERT(eventfd_write(c->close_fd, 1) == 0);
+        pthread_join(c->thread, NULL);
+        free_catalog(c);
+}
+
+void catalog_request(struct catalog *c, struct slice definition, catalog_callback *cb, void *arg)
+{
+        CHECK_OBJ(c, CATALOG_MAGIC);
+        SLUICE_ASSERT(cb != NULL);
+        struct request *r = mem_new(struct request);
+        *r = (struct request){.definition = slice_dup(definition), .cb = cb, .arg = arg};
+        pthread_mutex_lock(&c->lock);
+        bool accepted = c->n_queue < c->options.max_queue && !c->closing;
+        if (accepted) {
+                list_push_back(&c->queue, &r->node);
+                c->n_queue++;
+                pthread_cond_signal(&c->changed);
+        }
+        pthread_mutex_unlock(&c->lock);
+        if (!accepted)
+                refuse_request(r);
+}
+
+void catalog_watch(struct catalog *c, uint32_t period_ms, catalog_drift_callback *cb, void *arg)
+{
+        CHECK_OBJ(c, CATALOG_MAGIC);
+        SLUICE_ASSERT(cb != NULL && period_ms > 0);
+        pthread_mutex_lock(&c->lock);
+        SLUICE_ASSERT(c->drift == NULL);
+        c->watch_period_ms = period_ms;
+        c->drift = cb;
+        c->drift_arg = arg;
+        c->watch_at_ms = clock_mono_ms() + period_ms;
+        pthread_cond_signal(&c->changed);
+        pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_watch_add(struct catalog *c, uint32_t oid)
+{
+        CHECK_OBJ(c, CATALOG_MAGIC);
+        pthread_mutex_lock(&c->lock);
+        uintptr_t count = (uintptr_t)hmap_find(&c->watched, HMAP_KEY(oid));
+        hmap_put(&c->watched, HMAP_KEY(oid), (void *)(count + 1));
+        pthread_cond_signal(&c->changed);
+        pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_watch_remove(struct catalog *c, uint32_t oid)
+{
+        CHECK_OBJ(c, CATALOG_MAGIC);
+        pthread_mutex_lock(&c->lock);
+        uintptr_t count = (uintptr_t)hmap_find(&c->watched, HMAP_KEY(oid));
+        SLUICE_ASSERT(count > 0);
+        if (count > 1)
+                hmap_put(&c->watched, HMAP_KEY(oid), (void *)(count - 1));
+        else
+                hmap_take(&c->watched, HMAP_KEY(oid));
+        pthread_mutex_unlock(&c->lock);
+}

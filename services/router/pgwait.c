@@ -1,0 +1,125 @@
+#include "services/router/pgwait.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/pg/pg.h"
+
+int pgwait_adopt(PGconn *conn)
+{
+        SLUICE_ASSERT(conn != NULL);
+        return PQsetnonblocking(conn, 1) == 0 ? 0 : ERR_CLOSED;
+}
+
+static int poll_timeout_ms(const struct pgwait *w)
+{
+        if (w->deadline_ms == PGWAIT_NO_DEADLINE)
+                return -1;
+        uint64_t now = clock_mono_ms();
+        if (now >= w->deadline_ms)
+                return 0;
+        uint64_t left = w->deadline_ms - now;
+        return left < INT32_MAX ? (int)left : INT32_MAX;
+}
+
+static int wait_for(PGconn *conn, const struct pgwait *w, short events)
+{
+        struct pollfd fds[2] = {{.fd = PQsocket(conn), .events = events},
+                                {.fd = w->wake_fd, .events = POLLIN}};
+        int n = poll(fds, 2, poll_timeout_ms(w));
+        if (n < 0)
+                return errno == EINTR ? 0 : ERR_IO;
+        if (fds[1].revents)
+                return ERR_CANCELLED;
+        return n == 0 ? ERR_TIMEOUT : 0;
+}
+
+static int flush(PGconn *conn, const struct pgwait *w)
+{
+        for (;;) {
+                int rc = PQflush(conn);
+                if (rc <= 0)
+                        return rc == 0 ? 0 : ERR_CLOSED;
+                int err = wait_for(conn, w, POLLIN | POLLOUT);
+                if (err)
+                        return err;
+                if (!PQconsumeInput(conn))
+                        return ERR_CLOSED;
+        }
+}
+
+int pgwait_ready(PGconn *conn, const struct pgwait *w)
+{
+        while (PQisBusy(conn)) {
+                int err = wait_for(conn, w, POLLIN);
+                if (err)
+                        return err;
+                /* A failure shows as an error result, which carries the server's last words. */
+                if (!PQconsumeInput(conn))
+                        return 0;
+        }
+        return 0;
+}
+
+static bool is_failure(const PGresult *res)
+{
+        ExecStatusType status = PQresultStatus(res);
+        return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK;
+}
+
+/* All results of what was sent: the first failure, else the last one. */
+static int collect(PGconn *conn, const struct pgwait *w, PGresult **kept)
+{
+        for (;;) {
+                int err = pgwait_ready(conn, w);
+                if (err)
+                        return err;
+                PGresult *res = PQgetResult(conn);
+                if (!res)
+                        return *kept ? 0 : ERR_CLOSED;
+                if (*kept && is_failure(*kept)) {
+                        PQclear(res);
+                        continue;
+                }
+                PQclear(*kept);
+                *kept = res;
+        }
+}
+
+static int explain(PGconn *conn, const PGresult *res, char state[6], struct buf *why)
+{
+        const char *message = res ? PQresultErrorMessage(res) : "";
+        pg_error_line(message[0] ? message : PQerrorMessage(conn), why);
+        const char *sqlstate = res ? pg_sqlstate(res) : "";
+        if (state)
+                memcpy(state, strlen(sqlstate) == 5 ? sqlstate : "\0\0\0\0\0", 6);
+        return PQstatus(conn) == CONNECTION_OK ? ERR_DB : ERR_CLOSED;
+}
+
+int pgwait_exec(PGconn *conn, const struct pgwait *w, const char *sql, int n_params,
+                const char *const *params, PGresult **out, char state[6], struct buf *why)
+{
+        SLUICE_ASSERT(conn && w && sql && n_params >= 0 && why);
+        PGresult *res = NULL;
+        int sent = n_params == 0
+                           ? PQsendQuery(conn, sql)
+                           : PQsendQueryParams(conn, sql, n_params, NULL, params, NULL, NULL, 0);
+        int err = sent ? flush(conn, w) : ERR_CLOSED;
+        if (!err)
+                err = collect(conn, w, &res);
+        if (!err && is_failure(res))
+                err = ERR_DB;
+        if (err == ERR_DB || err == ERR_CLOSED)
+                err = explain(conn, res, state, why);
+        else if (err)
+                buf_puts(why, err_text(err));
+        if (err == 0 && out)
+                *out = res;
+        else
+                PQclear(res);
+        return err;
+}

@@ -1,0 +1,31 @@
+/* Statements that cannot hold a worker for ever: each ends with its result, at a deadline, or when
+ * somebody wants the worker back, whatever the server does. One thread. */
+#ifndef SERVICES_ROUTER_PGWAIT_H
+#define SERVICES_ROUTER_PGWAIT_H
+
+#include <libpq-fe.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+
+enum { PGWAIT_NO_DEADLINE = 0, PGWAIT_NO_FD = -1 };
+
+struct pgwait {
+        uint64_t deadline_ms; /* by clock_mono_ms(); PGWAIT_NO_DEADLINE: none */
+        int wake_fd;          /* readable: give up with ERR_CANCELLED; PGWAIT_NO_FD: none */
+};
+
+/* Puts a fresh connection into the mode that the other functions need. */
+int pgwait_adopt(PGconn *conn);
+
+/* Runs SQL: without parameters several statements are allowed, and *out is the result of the last.
+ * 0, with *out (may be NULL) the caller's to PQclear. ERR_DB: *why has a line and `state` (may be
+ * NULL) the SQLSTATE; the connection can be used again. ERR_TIMEOUT, ERR_CANCELLED, ERR_CLOSED: it
+ * cannot. */
+int pgwait_exec(PGconn *conn, const struct pgwait *w, const char *sql, int n_params,
+                const char *const *params, PGresult **out, char state[6], struct buf *why);
+
+/* Waits until PQgetResult() will not block. 0, ERR_TIMEOUT, ERR_CANCELLED, ERR_CLOSED. */
+int pgwait_ready(PGconn *conn, const struct pgwait *w);
+
+#endif
