@@ -14,7 +14,7 @@ int offset_parse(struct slice text, struct offset_request *out)
                 *out = (struct offset_request){.kind = OFFSET_NOW};
                 return 0;
         }
-        const char *bar = memchr(text.p, '_', text.len);
+        const char *bar = text.len == 0 ? NULL : memchr(text.p, '_', text.len);
         if (!bar)
                 return ERR_FORMAT;
         struct slice tx = slice_of(text.p, (size_t)(bar - text.p));
