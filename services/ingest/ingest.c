@@ -1,0 +1,122 @@
+#include "services/ingest/ingest.h"
+
+#include "common/base/err.h"
+#include "common/bus/bus.h"
+#include "common/pg/pg.h"
+#include "services/ingest/control.h"
+#include "services/ingest/ensure.h"
+#include "services/ingest/repl.h"
+#include "services/ingest/stream.h"
+
+/* One per process, like the skeleton that calls us. */
+static struct {
+        const struct ingest_conf *conf;
+        struct loop *loop;
+        struct object_names names;
+        struct pub *pub;
+        struct stream *stream;
+        struct repl *repl;
+        struct ensure *ensure;
+        struct control *control;
+} self;
+
+static void on_room(void *arg)
+{
+        (void)arg;
+        repl_on_room(self.repl);
+}
+
+static void on_confirmed(void *arg)
+{
+        (void)arg;
+        repl_on_confirmed(self.repl);
+}
+
+static void on_restart(void *arg)
+{
+        (void)arg;
+        repl_on_restart(self.repl);
+}
+
+static void on_bare_relation(void *arg, uint32_t oid)
+{
+        (void)arg;
+        ensure_repair(self.ensure, oid);
+}
+
+static int check_conf(struct buf *why)
+{
+        const struct ingest_conf *c = self.conf;
+        int err = ingest_check_stream_id(c->stream_id, why);
+        if (!err)
+                err = pg_check_url(c->database_url, c->ca_file, why);
+        if (!err && c->batch_bytes > c->window_bytes) {
+                buf_puts(why, "SLUICE_BATCH_BYTES must not exceed SLUICE_WINDOW_BYTES");
+                err = ERR_INVAL;
+        }
+        return err ? ERR_INVAL : 0;
+}
+
+static void make_parts(void)
+{
+        const struct ingest_conf *c = self.conf;
+        struct stream_options so = {.window_bytes = c->window_bytes,
+                                    .batch_bytes = c->batch_bytes,
+                                    .routers = (uint32_t)c->routers,
+                                    .pub = self.pub,
+                                    .on_room = on_room,
+                                    .on_confirmed = on_confirmed,
+                                    .on_restart = on_restart,
+                                    .on_bare_relation = on_bare_relation};
+        struct ensure_options eo = {.url = c->database_url,
+                                    .ca_file = c->ca_file,
+                                    .names = self.names,
+                                    .manual = c->manual_publishing};
+        self.stream = stream_new(self.loop, &so);
+        self.ensure = ensure_new(&eo);
+        self.repl = repl_new(self.loop, c, &self.names, self.stream);
+}
+
+int ingest_start(struct loop *loop, void *conf, struct buf *why)
+{
+        self.loop = loop;
+        self.conf = conf;
+        int err = check_conf(why);
+        if (err)
+                return err;
+        publication_names(self.conf->stream_id, &self.names);
+        uint32_t frames = stream_max_frames(self.conf->window_bytes, self.conf->batch_bytes);
+        err = pub_open(&self.pub, self.conf->changes_url, frames + 1 /* a reminder */, why);
+        if (err)
+                return err;
+        make_parts();
+        err = control_open(&self.control, self.conf->control_url, loop, self.stream, self.ensure,
+                           why);
+        if (err) {
+                ingest_stop();
+                return err;
+        }
+        repl_start(self.repl);
+        return 0;
+}
+
+static void on_stopped(void *arg)
+{
+        (void)arg;
+        svc_drained();
+}
+
+void ingest_drain(void)
+{
+        repl_stop(self.repl, on_stopped, NULL);
+}
+
+/* Workers first, so that nobody answers a call of a server that is gone. */
+void ingest_stop(void)
+{
+        ensure_free(self.ensure);
+        control_close(self.control);
+        repl_free(self.repl);
+        stream_free(self.stream);
+        pub_close(self.pub);
+}

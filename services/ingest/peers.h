@@ -1,0 +1,64 @@
+/* The routers that follow the stream: what each has, where each begins, and how far the stream may
+ * be forgotten. Pure bookkeeping for one epoch, one thread.
+ *
+ * A configured router that has not said hello in this epoch has no say in the window (a dead router
+ * must not stop the others for ever; it will say hello, and if the window is gone for it the stream
+ * starts again from the slot), but it has its say in what Postgres may forget (I3, see feedback.h).
+ */
+#ifndef SERVICES_INGEST_PEERS_H
+#define SERVICES_INGEST_PEERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/offset.h"
+#include "common/bus/window.h"
+#include "common/wire/msg.h"
+
+enum { PEERS_MAX = 256 };
+
+struct peer {
+        bool heard; /* said hello in this epoch */
+        uint64_t acked_seq;
+        lsn_t synced;
+};
+
+/* What is true of this epoch's stream. Positions as in batch.h: "commits at or before". */
+struct term {
+        uint64_t epoch;
+        uint64_t system_id;
+        uint32_t timeline;
+        lsn_t start; /* the stream has every transaction that commits after it */
+        lsn_t known; /* WAL existed up to here when the stream started: nobody can have more, but
+                        from this stream */
+};
+
+struct peers {
+        struct term term;
+        uint32_t n;
+        lsn_t confirmed; /* what Postgres was told last, as a position of this kind (feedback.h) */
+        struct peer list[PEERS_MAX];
+};
+
+void peers_begin(struct peers *p, uint32_t n, const struct term *term);
+
+enum hello_verdict {
+        HELLO_FOLLOW,  /* answer with *ok */
+        HELLO_RESTART, /* the window does not reach back far enough, the slot does */
+        HELLO_UNKNOWN  /* no such router */
+};
+
+/* Judges a hello and, when it is HELLO_FOLLOW, notes the router and fills *ok. `reach`: a router
+ * that needs nothing of the past begins after it (batch_reach()). */
+enum hello_verdict peers_hello(struct peers *p, const struct msg_hello *hello,
+                               const struct window *window, lsn_t reach, struct msg_hello_ok *ok);
+
+/* 0; ERR_NOTFOUND: another epoch, or the router must say hello first; ERR_RANGE: it claims what was
+ * never published. */
+int peers_ack(struct peers *p, const struct msg_ack *ack, const struct window *window, lsn_t reach);
+
+/* Last frame that every router heard of has applied; 0 when none has been heard of. */
+uint64_t peers_acked_seq(const struct peers *p);
+uint32_t peers_heard(const struct peers *p);
+
+#endif

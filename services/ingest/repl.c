@@ -1,0 +1,460 @@
+#include "services/ingest/repl.h"
+
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+#include "common/svc/svc.h"
+#include "services/ingest/feedback.h"
+#include "services/ingest/setup.h"
+
+enum {
+        BACKOFF_FIRST_MS = 1000,
+        BACKOFF_LAST_MS = 10000,
+        LASTED_MS = 10000,      /* a stream that lasted so long is tried again at once */
+        ACK_STATUS_MS = 100,    /* acknowledgements come by the batch: one status update for many */
+        MESSAGES_PER_TURN = 512 /* then the loop's other work has its turn */
+};
+
+enum repl_state { REPL_IDLE, REPL_SETUP, REPL_STREAMING, REPL_PAUSED, REPL_BACKOFF, REPL_STOPPED };
+
+struct repl {
+        struct loop *loop;
+        struct stream *stream;
+        enum repl_state state;
+        struct setup setup;
+        /* worker */
+        pthread_t worker;
+        bool working;
+        int cancel_fd;
+        uint64_t backoff_ms; /* before the next try that follows a failure */
+        struct loop_timer *backoff;
+        /* connection, while streaming or paused */
+        PGconn *conn;
+        struct loop_fd *watch;
+        bool flushing;   /* something of ours has not been sent yet */
+        bool continuing; /* a continuation is posted */
+        uint64_t began_ms, interval_ms;
+        struct loop_timer *status, *ack_status;
+        /* stopping */
+        loop_callback *done;
+        void *done_arg;
+};
+
+static void set_state(struct repl *r, enum repl_state to)
+{
+        static const bool edges[REPL_STOPPED + 1][REPL_STOPPED + 1] = {
+                [REPL_IDLE] = {[REPL_SETUP] = true, [REPL_STOPPED] = true},
+                [REPL_SETUP] =
+                        {[REPL_STREAMING] = true, [REPL_BACKOFF] = true, [REPL_STOPPED] = true},
+                [REPL_STREAMING] =
+                        {[REPL_PAUSED] = true, [REPL_BACKOFF] = true, [REPL_STOPPED] = true},
+                [REPL_PAUSED] =
+                        {[REPL_STREAMING] = true, [REPL_BACKOFF] = true, [REPL_STOPPED] = true},
+                [REPL_BACKOFF] = {[REPL_SETUP] = true, [REPL_STOPPED] = true},
+        };
+        SLUICE_ASSERT(edges[r->state][to]);
+        r->state = to;
+        metric_set(METRIC_OF(paused), to == REPL_PAUSED);
+}
+
+static bool is_connected(const struct repl *r)
+{
+        return r->state == REPL_STREAMING || r->state == REPL_PAUSED;
+}
+
+/* ---- the end of a connection */
+
+static void disconnect(struct repl *r)
+{
+        loop_timer_cancel(r->status);
+        loop_timer_cancel(r->ack_status);
+        loop_unwatch(r->watch);
+        r->watch = NULL;
+        PQfinish(r->conn);
+        r->conn = NULL;
+        r->flushing = false;
+        stream_end(r->stream);
+}
+
+static void show_outage(bool had_lock, const char *why)
+{
+        struct buf reason;
+        buf_init(&reason, 2048);
+        buf_printf(&reason, "%s: %s", setup_waiting_text(had_lock), why);
+        svc_set_state(SVC_STARTING, buf_cstr(&reason));
+        buf_fini(&reason);
+}
+
+static void try_again(struct repl *r, uint64_t after_ms)
+{
+        set_state(r, REPL_BACKOFF);
+        loop_timer_set(r->backoff, after_ms);
+}
+
+static void back_off(struct repl *r)
+{
+        try_again(r, r->backoff_ms);
+        r->backoff_ms = r->backoff_ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : r->backoff_ms * 2;
+}
+
+static void lose(struct repl *r, const char *why)
+{
+        struct buf line;
+        buf_init(&line, 2048);
+        pg_error_line(why, &line);
+        log_warning("stream_lost", "replication stream ended: %s", buf_cstr(&line));
+        disconnect(r);
+        show_outage(true, buf_cstr(&line));
+        buf_fini(&line);
+        if (clock_mono_ms() - r->began_ms < LASTED_MS) {
+                back_off(r);
+                return;
+        }
+        r->backoff_ms = BACKOFF_FIRST_MS;
+        try_again(r, 0);
+}
+
+/* ---- speaking to Postgres */
+
+static void watch(struct repl *r)
+{
+        uint32_t events = r->state == REPL_STREAMING ? LOOP_READ : 0;
+        loop_watch_set(r->watch, events | (r->flushing ? LOOP_WRITE : 0));
+}
+
+static bool flush(struct repl *r)
+{
+        int rc = PQflush(r->conn);
+        if (rc < 0) {
+                lose(r, PQerrorMessage(r->conn));
+                return false;
+        }
+        r->flushing = rc > 0;
+        watch(r);
+        return true;
+}
+
+/* False when the connection was lost over it. */
+static bool send_status(struct repl *r)
+{
+        char status[FEEDBACK_STATUS_BYTES];
+        loop_timer_set(r->status, r->interval_ms);
+        loop_timer_cancel(r->ack_status);
+        if (r->flushing) /* the last one is still on its way: Postgres does not read */
+                return flush(r);
+        feedback_status(stream_received(r->stream), stream_confirmed(r->stream), clock_wall_us(),
+                        status);
+        if (PQputCopyData(r->conn, status, sizeof(status)) < 0) {
+                lose(r, PQerrorMessage(r->conn));
+                return false;
+        }
+        return flush(r);
+}
+
+static void on_status(void *arg)
+{
+        (void)send_status(arg);
+}
+
+/* ---- reading */
+
+static uint64_t read_u64(const char *at)
+{
+        uint64_t v = 0;
+        for (int i = 0; i < 8; i++)
+                v = v << 8 | (unsigned char)at[i];
+        return v;
+}
+
+enum { XLOG_HEADER_BYTES = 1 + 8 + 8 + 8, KEEPALIVE_BYTES = 1 + 8 + 8 + 1 };
+
+/* One CopyData message. False when the connection is gone. */
+static bool on_copy_data(struct repl *r, struct slice data)
+{
+        if (data.len >= XLOG_HEADER_BYTES && data.p[0] == 'w') {
+                struct buf why;
+                buf_init(&why, 512);
+                int err = stream_message(
+                        r->stream,
+                        slice_of(data.p + XLOG_HEADER_BYTES, data.len - XLOG_HEADER_BYTES), &why);
+                if (err)
+                        lose(r, buf_cstr(&why));
+                buf_fini(&why);
+                return err == 0;
+        }
+        if (data.len == KEEPALIVE_BYTES && data.p[0] == 'k') {
+                bool asked = data.p[17] != 0;
+                stream_keepalive(r->stream, (lsn_t){read_u64(data.p + 1)}, asked);
+                return !asked || send_status(r);
+        }
+        lose(r, "unknown replication message");
+        return false;
+}
+
+static void pause_reading(struct repl *r)
+{
+        set_state(r, REPL_PAUSED);
+        watch(r);
+        log_debug("paused", "the window is full: not reading until routers acknowledge");
+}
+
+static void read_stream(struct repl *r);
+
+static void on_continue(void *arg)
+{
+        struct repl *r = arg;
+        r->continuing = false;
+        if (r->state == REPL_STREAMING)
+                read_stream(r);
+}
+
+/* What libpq holds already wakes nobody: come back by ourselves. */
+static void read_on_later(struct repl *r)
+{
+        if (!r->continuing)
+                loop_post(r->loop, on_continue, r);
+        r->continuing = true;
+}
+
+static void copy_ended(struct repl *r)
+{
+        PGresult *res = PQgetResult(r->conn);
+        const char *message = res ? PQresultErrorMessage(res) : "";
+        struct buf why;
+        buf_init(&why, 2048);
+        buf_puts(&why, message[0] ? message : PQerrorMessage(r->conn));
+        PQclear(res);
+        lose(r, why.len ? buf_cstr(&why) : "Postgres ended it");
+        buf_fini(&why);
+}
+
+/* Takes messages until there is no room, none is left, or it is somebody else's turn. `dry` means
+ * that the kernel has nothing more either: only then is it worth cutting a batch. */
+static void read_stream(struct repl *r)
+{
+        bool asked_kernel = false;
+        for (int i = 0; i < MESSAGES_PER_TURN; i++) {
+                if (!stream_has_room(r->stream)) {
+                        pause_reading(r);
+                        return;
+                }
+                char *data = NULL;
+                int len = PQgetCopyData(r->conn, &data, 1);
+                if (len > 0) {
+                        bool alive = on_copy_data(r, slice_of(data, (size_t)len));
+                        PQfreemem(data);
+                        if (!alive)
+                                return;
+                        asked_kernel = false;
+                } else if (len < 0) {
+                        copy_ended(r);
+                        return;
+                } else if (asked_kernel) {
+                        stream_dry(r->stream);
+                        return;
+                } else if (!PQconsumeInput(r->conn)) {
+                        lose(r, PQerrorMessage(r->conn));
+                        return;
+                } else {
+                        asked_kernel = true;
+                }
+        }
+        read_on_later(r);
+}
+
+static void on_socket(void *arg, uint32_t events)
+{
+        struct repl *r = arg;
+        if ((events & LOOP_WRITE) && !flush(r))
+                return;
+        if ((events & LOOP_READ) && r->state == REPL_STREAMING)
+                read_stream(r);
+}
+
+/* ---- setup */
+
+static void begin_stream(struct repl *r)
+{
+        const struct term *t = &r->setup.term;
+        if (t->epoch <= stream_epoch(r->stream)) {
+                PQfinish(r->setup.conn);
+                r->setup.conn = NULL;
+                set_state(r, REPL_STOPPED);
+                svc_fail(1, "database_went_back",
+                         "the database's transaction ids have gone back: it was restored or "
+                         "replaced");
+                return;
+        }
+        set_state(r, REPL_STREAMING);
+        r->conn = r->setup.conn;
+        r->setup.conn = NULL;
+        r->began_ms = clock_mono_ms();
+        r->interval_ms = feedback_interval_ms(r->setup.wal_sender_timeout_ms);
+        r->watch = loop_watch(r->loop, PQsocket(r->conn), LOOP_READ, on_socket, r);
+        stream_begin(r->stream, t);
+        log_info("streaming", "replicating from slot %s at %X/%X, epoch %llu", r->setup.names.slot,
+                 (unsigned)(t->start.v >> 32), (unsigned)(t->start.v & UINT32_MAX),
+                 (unsigned long long)t->epoch);
+        svc_set_state(SVC_ACTIVE, "");
+        if (send_status(r))
+                read_on_later(
+                        r); /* libpq may have read more than the answer to START_REPLICATION */
+}
+
+static void setup_failed(struct repl *r)
+{
+        if (r->setup.failure == PG_FAIL_FATAL) {
+                set_state(r, REPL_STOPPED);
+                svc_fail(1, "database_unusable", "%s", r->setup.why);
+                return;
+        }
+        log_warning("setup_failed", "no replication stream: %s; trying again in %llu s",
+                    r->setup.why, (unsigned long long)(r->backoff_ms / 1000));
+        show_outage(r->setup.had_lock, r->setup.why);
+        back_off(r);
+}
+
+static void join_worker(struct repl *r)
+{
+        SLUICE_ASSERT(pthread_join(r->worker, NULL) == 0);
+        r->working = false;
+}
+
+static void on_setup_done(void *arg)
+{
+        struct repl *r = arg;
+        if (!r->working)
+                return; /* repl_free() was faster */
+        join_worker(r);
+        if (r->state == REPL_STOPPED) {
+                PQfinish(r->setup.conn);
+                r->setup.conn = NULL;
+                if (r->done)
+                        r->done(r->done_arg);
+        } else if (r->setup.err) {
+                setup_failed(r);
+        } else {
+                begin_stream(r);
+        }
+}
+
+static void *work(void *arg)
+{
+        struct repl *r = arg;
+        setup_run(&r->setup);
+        loop_post(r->loop, on_setup_done, r);
+        return NULL;
+}
+
+static void begin_setup(void *arg)
+{
+        struct repl *r = arg;
+        set_state(r, REPL_SETUP);
+        SLUICE_ASSERT(pthread_create(&r->worker, NULL, work, r) == 0);
+        r->working = true;
+}
+
+/* ---- life */
+
+struct repl *repl_new(struct loop *loop, const struct ingest_conf *conf,
+                      const struct object_names *names, struct stream *stream)
+{
+        struct repl *r = mem_new(struct repl);
+        r->loop = loop;
+        r->stream = stream;
+        r->backoff_ms = BACKOFF_FIRST_MS;
+        r->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        SLUICE_ASSERT(r->cancel_fd >= 0);
+        r->setup = (struct setup){.url = conf->database_url,
+                                  .ca_file = conf->ca_file,
+                                  .names = *names,
+                                  .cancel_fd = r->cancel_fd};
+        r->backoff = loop_timer_new(loop, begin_setup, r);
+        r->status = loop_timer_new(loop, on_status, r);
+        r->ack_status = loop_timer_new(loop, on_status, r);
+        return r;
+}
+
+static void cancel_worker(struct repl *r)
+{
+        uint64_t one = 1;
+        SLUICE_ASSERT(write(r->cancel_fd, &one, sizeof(one)) == sizeof(one));
+}
+
+static void free_repl(void *arg)
+{
+        mem_free(arg);
+}
+
+/* The memory goes with the last function posted: the loop may still hold others that name it. */
+void repl_free(struct repl *r)
+{
+        if (!r)
+                return;
+        if (is_connected(r))
+                disconnect(r);
+        if (r->working) {
+                cancel_worker(r);
+                join_worker(r);
+                PQfinish(r->setup.conn);
+                r->setup.conn = NULL;
+        }
+        loop_timer_free(r->backoff);
+        loop_timer_free(r->status);
+        loop_timer_free(r->ack_status);
+        close(r->cancel_fd);
+        r->state = REPL_STOPPED;
+        loop_post(r->loop, free_repl, r);
+}
+
+void repl_start(struct repl *r)
+{
+        svc_set_state(SVC_STARTING, setup_waiting_text(false));
+        begin_setup(r);
+}
+
+void repl_stop(struct repl *r, loop_callback *done, void *arg)
+{
+        if (is_connected(r) && send_status(r))
+                disconnect(r);
+        loop_timer_cancel(r->backoff);
+        if (r->state != REPL_STOPPED)
+                set_state(r, REPL_STOPPED);
+        if (!r->working) {
+                done(arg);
+                return;
+        }
+        r->done = done;
+        r->done_arg = arg;
+        cancel_worker(r);
+}
+
+void repl_on_room(struct repl *r)
+{
+        if (r->state != REPL_PAUSED)
+                return;
+        set_state(r, REPL_STREAMING);
+        watch(r);
+        read_on_later(r);
+}
+
+void repl_on_confirmed(struct repl *r)
+{
+        if (is_connected(r) && !loop_timer_armed(r->ack_status))
+                loop_timer_set(r->ack_status, ACK_STATUS_MS);
+}
+
+void repl_on_restart(struct repl *r)
+{
+        if (!is_connected(r))
+                return;
+        disconnect(r);
+        svc_set_state(SVC_STARTING, setup_waiting_text(true));
+        try_again(r, 0);
+}
