@@ -26,7 +26,7 @@ else ifeq ($(VARIANT),tsan)
 CFLAGS += -O1 -fsanitize=thread
 LDFLAGS += -fsanitize=thread
 else ifeq ($(VARIANT),fuzz)
-CFLAGS += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+CFLAGS += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -Wno-string-conversion
 LDFLAGS += -fsanitize=address,undefined
 else
 $(error VARIANT is release, asan, tsan or fuzz, not '$(VARIANT)')
