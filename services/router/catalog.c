@@ -100,10 +100,17 @@ static struct pgwait wait_until(const struct catalog *c, uint64_t deadline_ms)
         return (struct pgwait){.deadline_ms = deadline_ms, .wake_fd = c->close_fd};
 }
 
+/* Class 22: a name is no text in the database's encoding. The client's mistake, not worth a line.
+ */
+static bool is_bad_name(int err, const char *state)
+{
+        return err == ERR_DB && state[0] == '2' && state[1] == '2';
+}
+
 /* The statement's own failure leaves the connection usable, anything else does not. */
 static void after_statement(struct catalog *c, int err, const char *state, const struct buf *why)
 {
-        if (err == 0 || err == ERR_NOTFOUND)
+        if (err == 0 || err == ERR_NOTFOUND || is_bad_name(err, state))
                 return;
         log_warning("catalog_query_failed", "%s %.*s", state, SLICE_FMT(buf_slice(why)));
         if (err != ERR_DB)
@@ -142,12 +149,6 @@ static int find_table(struct catalog *c, const struct definition *d, struct tabl
         }
         buf_fini(&why);
         return err;
-}
-
-/* Class 22: the name is no text of the database's encoding. */
-static bool is_bad_name(int err, const char *state)
-{
-        return err == ERR_DB && state[0] == '2' && state[1] == '2';
 }
 
 static void look_up(struct catalog *c, const struct definition *d, struct catalog_answer *answer)
