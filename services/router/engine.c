@@ -1,0 +1,347 @@
+#include "services/router/engine.h"
+
+#include <string.h>
+
+#include "common/base/assert.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+#include "common/wire/notice.h"
+#include "services/router/rendering.h"
+
+enum { REAP_KEYS = 2000, RECORD_MAX_BYTES = 64 << 20 };
+#define NOTICES_MAX_BYTES  ((size_t)1 << 30)
+#define NOTICES_KEEP_BYTES ((size_t)1 << 20)
+
+/* Rows of a snapshot chunk on their way to disk. */
+struct staged {
+        struct list node;
+        uint64_t id;
+        uint32_t chunk, run;
+        struct buf entries;
+};
+
+/* ---- opening */
+
+static void load_recent(struct engine *e, struct store_txn *t)
+{
+        struct slice record;
+        for (uint32_t slot = 0; slot < XIDSET_SLOTS && t->err == 0; slot++)
+                if (shapelog_get_recent(t, slot, &record) &&
+                    xidset_load(e->xids, slot, record) != 0)
+                        t->err = ERR_CORRUPT;
+}
+
+static void count_deleted(struct engine *e, struct store_txn *t)
+{
+        for (uint64_t id = 0; shapelog_next_deleted(t, &id); id++)
+                e->n_deleted++;
+}
+
+static int load(struct engine *e, size_t *loaded, size_t *discarded)
+{
+        struct store_txn t;
+        store_begin_write(e->o.store, &t);
+        shapelog_get_place(&t, &e->place);
+        e->committed = e->place;
+        load_recent(e, &t);
+        registry_load(&e->shapes, &t, e->place.applied, e->place.open.v != 0, loaded, discarded);
+        count_deleted(e, &t);
+        return store_commit(&t);
+}
+
+int engine_open(struct engine *e, const struct engine_options *o, struct buf *why)
+{
+        *e = (struct engine){.magic = ENGINE_MAGIC, .o = *o};
+        registry_init(&e->shapes);
+        e->xids = xidset_new();
+        held_init(&e->held, o->max_held);
+        list_init(&e->held_shapes);
+        list_init(&e->dirty);
+        list_init(&e->touched);
+        list_init(&e->staged);
+        hmap_init(&e->jobs);
+        buf_init(&e->notices, NOTICES_MAX_BYTES);
+        e->rendering = rendering_new();
+        change_reader_init(&e->reader);
+
+        size_t loaded, discarded;
+        int err = load(e, &loaded, &discarded);
+        if (err) {
+                buf_printf(why, "cannot load the shapes: %s", err_text(err));
+                engine_close(e);
+                return err;
+        }
+        log_info("shapes_loaded", "%zu shapes loaded, %zu without a complete snapshot discarded",
+                 loaded, discarded);
+        gauge(METRIC_SHAPES, loaded);
+        return 0;
+}
+
+static void free_staged(struct staged *s)
+{
+        list_remove(&s->node);
+        buf_fini(&s->entries);
+        mem_free(s);
+}
+
+static void free_gone(struct engine *e)
+{
+        for (struct list *n; (n = list_pop_front(&e->dirty));) {
+                struct shape *s = LIST_OBJ(n, struct shape, dirty);
+                if (s->state == SHAPE_GONE)
+                        shape_free(s);
+        }
+}
+
+void engine_close(struct engine *e)
+{
+        CHECK_OBJ(e, ENGINE_MAGIC);
+        while (!list_empty(&e->staged))
+                free_staged(LIST_OBJ(e->staged.next, struct staged, node));
+        free_gone(e);
+        size_t cursor = 0;
+        for (struct view *v; (v = hmap_next(&e->jobs, &cursor, NULL));)
+                view_unref(v);
+        hmap_fini(&e->jobs);
+        registry_fini(&e->shapes);
+        held_fini(&e->held);
+        xidset_free(e->xids);
+        buf_fini(&e->notices);
+        rendering_free(e->rendering);
+        change_reader_fini(&e->reader);
+        e->magic = 0;
+}
+
+/* ---- snapshot rows in memory */
+
+void engine_stage(struct engine *e, uint64_t id, uint32_t chunk, uint32_t run, struct buf *entries)
+{
+        struct staged *s = mem_new(struct staged);
+        s->id = id;
+        s->chunk = chunk;
+        s->run = run;
+        s->entries = *entries;
+        buf_init(entries, entries->max);
+        e->staged_bytes += s->entries.len;
+        list_push_back(&e->staged, &s->node);
+}
+
+void engine_drop_staged(struct engine *e, uint64_t id)
+{
+        for (struct list *n = e->staged.next, *next; n != &e->staged; n = next) {
+                struct staged *s = LIST_OBJ(n, struct staged, node);
+                next = n->next;
+                if (s->id != id)
+                        continue;
+                e->staged_bytes -= s->entries.len;
+                free_staged(s);
+        }
+}
+
+/* ---- committing */
+
+void engine_dirty(struct engine *e, struct shape *s)
+{
+        if (list_empty(&s->dirty))
+                list_push_back(&e->dirty, &s->dirty);
+}
+
+static struct shape_tail next_tail(const struct shape *s)
+{
+        struct shape_tail tail = s->tail;
+        if (s->pending)
+                tail.log = s->pending->settled;
+        return tail;
+}
+
+static bool tail_moves(const struct shape *s)
+{
+        return s->pending && offset_cmp(s->pending->settled.at, s->tail.log.at) != 0;
+}
+
+static void write_record(const struct shape *s, struct store_txn *t)
+{
+        struct buf record;
+        buf_init(&record, RECORD_MAX_BYTES);
+        shape_record_encode(s, &record);
+        SLUICE_ASSERT(buf_status(&record) == 0);
+        shapelog_put_record(t, s->id, buf_slice(&record));
+        buf_fini(&record);
+}
+
+static void write_shape(const struct shape *s, struct store_txn *t)
+{
+        if (s->state == SHAPE_GONE) {
+                if (s->stored)
+                        shapelog_delete(t, s->id);
+                return;
+        }
+        if (s->record_dirty)
+                write_record(s, t);
+        if (s->pending)
+                pending_write(s->pending, t, s->id);
+        if (s->tail_dirty || tail_moves(s)) {
+                struct shape_tail tail = next_tail(s);
+                shapelog_put_tail(t, s->id, &tail);
+        }
+}
+
+static int write_all(struct engine *e)
+{
+        struct store_txn t;
+        struct slice xids;
+        store_begin_write(e->o.store, &t);
+        for (struct list *n = e->dirty.next; n != &e->dirty && t.err == 0; n = n->next)
+                write_shape(LIST_OBJ(n, struct shape, dirty), &t);
+        for (struct list *n = e->staged.next; n != &e->staged && t.err == 0; n = n->next) {
+                const struct staged *s = LIST_OBJ(n, struct staged, node);
+                shapelog_put_snapshot(&t, s->id, s->chunk, s->run, buf_slice(&s->entries));
+        }
+        for (uint32_t slot = 0; xidset_unsaved(e->xids, &slot, &xids); slot++)
+                shapelog_put_recent(&t, slot, xids);
+        shapelog_put_place(&t, &e->place);
+        return store_commit(&t);
+}
+
+static void add_notice(struct engine *e, const struct shape *s, struct notice *n)
+{
+        char room[SHAPE_HANDLE_MAX];
+        struct buf handle = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
+        shape_handle(s->id, s->created_us, &handle);
+        n->handle = buf_slice(&handle);
+        notice_encode(&e->notices, n);
+}
+
+static void notice_gone(struct engine *e, const struct shape *s)
+{
+        add_notice(e, s,
+                   &(struct notice){.kind = NOTICE_GONE,
+                                    .prev = s->tail.log.at,
+                                    .tail = s->tail.log.at,
+                                    .flags = s->failed ? NOTICE_FAILED : 0,
+                                    .reason = s->reason});
+}
+
+/* The committed tail becomes the one that readers have; what is announced can be fetched (I5). */
+static uint32_t publish_shape(struct engine *e, struct shape *s)
+{
+        uint32_t n = 0;
+        if (s->notify_schema) {
+                add_notice(e, s,
+                           &(struct notice){.kind = NOTICE_SCHEMA,
+                                            .prev = s->tail.log.at,
+                                            .tail = s->tail.log.at});
+                n++;
+        }
+        if (s->notify_snapshot) {
+                add_notice(e, s,
+                           &(struct notice){.kind = NOTICE_SNAPSHOT,
+                                            .prev = s->tail.log.at,
+                                            .tail = s->tail.log.at});
+                n++;
+        }
+        if (tail_moves(s)) {
+                struct slice bytes = pending_inline(s->pending, NOTICE_INLINE_MAX_BYTES);
+                add_notice(e, s,
+                           &(struct notice){.kind = NOTICE_APPEND,
+                                            .prev = s->tail.log.at,
+                                            .tail = s->pending->settled.at,
+                                            .flags = bytes.len ? NOTICE_INLINE : 0,
+                                            .bytes = bytes});
+                n++;
+        }
+        return n;
+}
+
+static void shape_written(struct shape *s)
+{
+        s->tail = next_tail(s);
+        s->stored |= s->record_dirty;
+        s->record_dirty = s->tail_dirty = s->notify_snapshot = s->notify_schema = false;
+        if (s->pending && pending_written(s->pending)) {
+                pending_free(s->pending);
+                s->pending = NULL;
+        }
+}
+
+/* Gives the notices made so far away, so that a commit of many shapes does not need memory for all
+ * of them. */
+static void flush_notices(struct engine *e, uint32_t *n)
+{
+        count(METRIC_NOTICES, *n);
+        e->o.on_commit(e->o.arg, e->place.applied, *n, buf_slice(&e->notices));
+        buf_reset(&e->notices);
+        *n = 0;
+}
+
+static void all_written(struct engine *e)
+{
+        enum { FRAME_BYTES = 256 * 1024 };
+        uint32_t n = 0;
+        xidset_saved(e->xids);
+        e->committed = e->place;
+        while (!list_empty(&e->staged))
+                free_staged(LIST_OBJ(e->staged.next, struct staged, node));
+        e->pending_bytes = e->staged_bytes = 0;
+        for (struct list *node; (node = list_pop_front(&e->dirty));) {
+                struct shape *s = LIST_OBJ(node, struct shape, dirty);
+                if (s->state == SHAPE_GONE) {
+                        notice_gone(e, s);
+                        n++;
+                        e->n_deleted += s->stored;
+                        shape_free(s);
+                } else {
+                        n += publish_shape(e, s);
+                        shape_written(s);
+                }
+                if (e->notices.len >= FRAME_BYTES)
+                        flush_notices(e, &n);
+        }
+        flush_notices(e, &n);
+        if (e->notices.cap > NOTICES_KEEP_BYTES) {
+                buf_fini(&e->notices);
+                buf_init(&e->notices, NOTICES_MAX_BYTES);
+        }
+}
+
+static bool is_clean(const struct engine *e)
+{
+        return list_empty(&e->dirty) && list_empty(&e->staged) &&
+               memcmp(&e->place, &e->committed, sizeof(e->place)) == 0;
+}
+
+int engine_commit(struct engine *e)
+{
+        CHECK_OBJ(e, ENGINE_MAGIC);
+        int err;
+        if (is_clean(e))
+                return 0;
+        while ((err = write_all(e)) == ERR_FULL)
+                if (!e->o.on_full(e->o.arg))
+                        return ERR_CANCELLED;
+        if (err)
+                return err;
+        count(METRIC_COMMITS, 1);
+        all_written(e);
+        return 0;
+}
+
+bool engine_reap(struct engine *e)
+{
+        struct store_txn t;
+        uint64_t id = 0;
+        if (e->n_deleted == 0)
+                return false;
+        store_begin_write(e->o.store, &t);
+        bool found = shapelog_next_deleted(&t, &id);
+        size_t n = found ? shapelog_free(&t, id, REAP_KEYS) : 0;
+        if (store_commit(&t) != 0)
+                return false; /* full, most likely: freeing needs a little room, too; it is tried
+                                 again later */
+        if (!found)
+                e->n_deleted = 0;
+        else if (n < REAP_KEYS)
+                e->n_deleted--;
+        return e->n_deleted > 0;
+}

@@ -1,0 +1,359 @@
+#include "services/router/match.h"
+
+#include <string.h>
+
+#include "common/base/assert.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+
+#define NO_SOURCE       UINT32_MAX
+#define TABLE_MAX_BYTES ((size_t)16 << 20)
+
+void match_init(struct match *m)
+{
+        hmap_init(&m->topics);
+}
+
+void match_fini(struct match *m)
+{
+        SLUICE_ASSERT(hmap_count(&m->topics) == 0);
+        hmap_fini(&m->topics);
+}
+
+/* ---- topics and versions live as long as a view of theirs */
+
+struct topic *match_topic(const struct match *m, uint32_t oid)
+{
+        return hmap_find(&m->topics, HMAP_KEY(oid));
+}
+
+static struct topic *topic_get(struct match *m, uint32_t oid)
+{
+        struct topic *t = match_topic(m, oid);
+        if (t)
+                return t;
+        t = mem_new(struct topic);
+        t->oid = oid;
+        t->match = m;
+        list_init(&t->versions);
+        hmap_put(&m->topics, HMAP_KEY(oid), t);
+        return t;
+}
+
+static void topic_forget_relation(struct topic *t)
+{
+        mem_free((void *)t->relation.p);
+        t->relation = slice_of(NULL, 0);
+}
+
+static void topic_drop_if_unused(struct topic *t)
+{
+        if (!list_empty(&t->versions))
+                return;
+        SLUICE_ASSERT(t->n_shapes == 0);
+        hmap_take(&t->match->topics, HMAP_KEY(t->oid));
+        topic_forget_relation(t);
+        mem_free(t);
+}
+
+static struct version *version_find(const struct topic *t, struct slice encoded)
+{
+        for (struct list *n = t->versions.next; n != &t->versions; n = n->next) {
+                struct version *v = LIST_OBJ(n, struct version, node);
+                if (slice_eq(v->encoded, encoded))
+                        return v;
+        }
+        return NULL;
+}
+
+/* Takes the table. */
+static struct version *version_new(struct topic *t, struct table *table, struct slice encoded)
+{
+        struct version *v = mem_new(struct version);
+        uint32_t n = table->n_columns;
+        v->topic = t;
+        v->table = table;
+        v->encoded = slice_dup(encoded);
+        v->source = mem_array(n ? n : 1, sizeof(*v->source));
+        v->old_row = mem_array(n ? n : 1, sizeof(*v->old_row));
+        v->new_row = mem_array(n ? n : 1, sizeof(*v->new_row));
+        for (uint32_t i = 0; i < n; i++)
+                v->source[i] = NO_SOURCE;
+        list_init(&v->views);
+        list_push_back(&t->versions, &v->node);
+        return v;
+}
+
+static void version_drop_if_unused(struct version *v)
+{
+        if (!list_empty(&v->views))
+                return;
+        struct topic *t = v->topic;
+        list_remove(&v->node);
+        table_free(v->table);
+        mem_free((void *)v->encoded.p);
+        mem_free(v->source);
+        mem_free(v->old_row);
+        mem_free(v->new_row);
+        mem_free(v);
+        topic_drop_if_unused(t);
+}
+
+/* ---- views */
+
+static struct view *view_find(const struct version *v, const uint32_t *columns, uint32_t n,
+                              enum replica_mode replica)
+{
+        for (struct list *l = v->views.next; l != &v->views; l = l->next) {
+                struct view *w = LIST_OBJ(l, struct view, node);
+                if (w->replica == replica && w->n_columns == n &&
+                    memcmp(w->columns, columns, n * sizeof(*columns)) == 0)
+                        return view_ref(w);
+        }
+        return NULL;
+}
+
+static struct view *view_new(struct version *v, const uint32_t *columns, uint32_t n,
+                             enum replica_mode replica)
+{
+        struct view *w = mem_new(struct view);
+        w->magic = VIEW_MAGIC;
+        w->refs = 1;
+        w->version = v;
+        w->replica = replica;
+        w->columns = mem_array(n ? n : 1, sizeof(*columns));
+        if (n)
+                memcpy(w->columns, columns, n * sizeof(*columns));
+        w->n_columns = n;
+        w->projection = projection_new(v->table, columns, n, replica);
+        list_init(&w->shapes);
+        list_push_back(&v->views, &w->node);
+        /* the next batch must place its columns */
+        topic_forget_relation(v->topic);
+        return w;
+}
+
+struct view *match_view(struct match *m, struct table *table, const uint32_t *columns, uint32_t n,
+                        enum replica_mode replica)
+{
+        struct buf encoded;
+        buf_init(&encoded, TABLE_MAX_BYTES);
+        table_encode(table, &encoded);
+        struct topic *t = topic_get(m, table->oid);
+        struct version *v = version_find(t, buf_slice(&encoded));
+        if (v)
+                table_free(table);
+        else
+                v = version_new(t, table, buf_slice(&encoded));
+        buf_fini(&encoded);
+        struct view *w = view_find(v, columns, n, replica);
+        return w ? w : view_new(v, columns, n, replica);
+}
+
+static bool columns_fit(const struct table *t, const uint32_t *columns, uint32_t n)
+{
+        for (uint32_t i = 0; i < n; i++)
+                if (columns[i] >= t->n_columns)
+                        return false;
+        return true;
+}
+
+int match_view_decode(struct match *m, uint32_t oid, struct slice bytes, const uint32_t *columns,
+                      uint32_t n, enum replica_mode replica, struct view **out)
+{
+        struct topic *t = match_topic(m, oid);
+        struct version *v = t ? version_find(t, bytes) : NULL;
+        if (!v) {
+                struct table *table;
+                if (table_decode(bytes, &table) != 0)
+                        return ERR_CORRUPT;
+                if (table->oid != oid || !columns_fit(table, columns, n)) {
+                        table_free(table);
+                        return ERR_CORRUPT;
+                }
+                *out = match_view(m, table, columns, n, replica);
+                return 0;
+        }
+        if (!columns_fit(v->table, columns, n))
+                return ERR_CORRUPT;
+        struct view *w = view_find(v, columns, n, replica);
+        *out = w ? w : view_new(v, columns, n, replica);
+        return 0;
+}
+
+struct view *view_ref(struct view *v)
+{
+        CHECK_OBJ(v, VIEW_MAGIC);
+        v->refs++;
+        return v;
+}
+
+void view_unref(struct view *v)
+{
+        CHECK_OBJ(v, VIEW_MAGIC);
+        SLUICE_ASSERT(v->refs > 0);
+        if (--v->refs > 0)
+                return;
+        SLUICE_ASSERT(list_empty(&v->shapes));
+        struct version *version = v->version;
+        list_remove(&v->node);
+        projection_free(v->projection);
+        mem_free(v->columns);
+        v->magic = 0;
+        mem_free(v);
+        version_drop_if_unused(version);
+}
+
+struct slice view_table_bytes(const struct view *v)
+{
+        return v->version->encoded;
+}
+
+void match_add(struct match *m, struct shape *s)
+{
+        SLUICE_ASSERT(s->view->version->topic->match == m);
+        list_push_back(&s->view->shapes, &s->in_view);
+        s->view->version->topic->n_shapes++;
+}
+
+void match_remove(struct match *m, struct shape *s)
+{
+        SLUICE_ASSERT(s->view->version->topic->match == m && !list_empty(&s->in_view));
+        list_remove(&s->in_view);
+        s->view->version->topic->n_shapes--;
+}
+
+/* ---- relations */
+
+static uint32_t find_column(const struct change_relation *r, struct slice name)
+{
+        for (uint32_t i = 0; i < r->n_columns; i++)
+                if (slice_eq(r->columns[i].name, name))
+                        return i;
+        return NO_SOURCE;
+}
+
+/* Types of the columns that the view needs must be the same. */
+static bool view_lost(const struct view *w, const struct change_relation *r)
+{
+        const struct table *t = w->version->table;
+        if (!slice_eq(t->schema, r->schema) || !slice_eq(t->name, r->table))
+                return true;
+        for (uint32_t i = 0; i < t->n_columns; i++) {
+                if (!projection_needs(w->projection, i))
+                        continue;
+                uint32_t at = w->version->source[i];
+                if (at == NO_SOURCE || r->columns[at].type_oid != t->columns[i].type_oid ||
+                    r->columns[at].type_mod != t->columns[i].type_mod)
+                        return true;
+        }
+        return false;
+}
+
+static bool relation_adds(const struct version *v, const struct change_relation *r)
+{
+        for (uint32_t i = 0; i < r->n_columns; i++)
+                if (table_find_column(v->table, r->columns[i].name) < 0)
+                        return true;
+        return false;
+}
+
+static void place_columns(struct version *v, const struct change_relation *r)
+{
+        for (uint32_t i = 0; i < v->table->n_columns; i++)
+                v->source[i] = find_column(r, v->table->columns[i].name);
+        bool adds = relation_adds(v, r);
+        for (struct list *l = v->views.next; l != &v->views; l = l->next) {
+                struct view *w = LIST_OBJ(l, struct view, node);
+                w->drift = view_lost(w, r) ? DRIFT_LOST : adds ? DRIFT_ADDED : DRIFT_NONE;
+        }
+}
+
+void match_relation(struct match *m, const struct change_relation *relation)
+{
+        struct topic *t = match_topic(m, relation->oid);
+        if (!t || slice_eq(t->relation, relation->encoded))
+                return;
+        topic_forget_relation(t);
+        t->relation = slice_dup(relation->encoded);
+        t->n_columns = relation->n_columns;
+        for (struct list *n = t->versions.next; n != &t->versions; n = n->next)
+                place_columns(LIST_OBJ(n, struct version, node), relation);
+}
+
+/* ---- changes */
+
+static const struct change_value null_value = {.kind = VALUE_NULL};
+
+static struct row place_row(const struct version *v, const struct change_tuple *tuple,
+                            const struct change_tuple *base, struct change_value *room)
+{
+        uint32_t n = v->table->n_columns;
+        if (tuple->n == 0)
+                return (struct row){NULL, 0};
+        for (uint32_t i = 0; i < n; i++) {
+                uint32_t at = v->source[i];
+                room[i] = at == NO_SOURCE ? null_value : tuple->values[at];
+                if (room[i].kind == VALUE_SAME)
+                        room[i] = at < base->n ? base->values[at] : null_value;
+        }
+        return (struct row){room, n};
+}
+
+static bool tuple_fits(const struct topic *t, const struct change_tuple *tuple)
+{
+        return tuple->n == 0 || tuple->n == t->n_columns;
+}
+
+static bool change_fits(const struct topic *t, const struct change *c)
+{
+        /* a relation that a batch does not describe cannot be placed */
+        return t->relation.p && tuple_fits(t, &c->new_row) && tuple_fits(t, &c->old_row);
+}
+
+/* Where clauses will decide here; without one every row is in. */
+static void match_view_shapes(const struct match_rows *rows, struct shape *only, match_callback *cb,
+                              void *arg)
+{
+        bool old_in = rows->old_row.n > 0, new_in = rows->new_row.n > 0;
+        if (only) {
+                cb(arg, rows, only, old_in, new_in);
+                return;
+        }
+        for (struct list *l = rows->view->shapes.next, *next; l != &rows->view->shapes; l = next) {
+                next = l->next;
+                cb(arg, rows, LIST_OBJ(l, struct shape, in_view), old_in, new_in);
+        }
+}
+
+static void match_version(const struct version *v, const struct change *c, struct shape *only,
+                          match_callback *cb, void *arg)
+{
+        struct match_rows rows = {
+                .old_row = place_row(v, &c->old_row, &c->old_row, v->old_row),
+                .new_row = place_row(v, &c->new_row, &c->old_row, v->new_row),
+        };
+        for (struct list *l = v->views.next, *next; l != &v->views; l = next) {
+                next = l->next;
+                rows.view = LIST_OBJ(l, struct view, node);
+                if (!only || only->view == rows.view)
+                        match_view_shapes(&rows, only, cb, arg);
+        }
+}
+
+int match_change(struct match *m, const struct change *c, struct shape *only, match_callback *cb,
+                 void *arg)
+{
+        struct topic *t = match_topic(m, c->relation_oid);
+        if (!t)
+                return 0;
+        if (!change_fits(t, c))
+                return ERR_FORMAT;
+        for (struct list *n = t->versions.next, *next; n != &t->versions; n = next) {
+                next = n->next;
+                struct version *v = LIST_OBJ(n, struct version, node);
+                if (!only || only->view->version == v)
+                        match_version(v, c, only, cb, arg);
+        }
+        return 0;
+}
