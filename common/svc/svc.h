@@ -52,7 +52,8 @@ struct svc {
 };
 
 /* Returns the exit status of the process: 0, 1 (could not start, failed), 2 (configuration). Also handles
- * --help and --doc (prints the markdown tables of knobs and metrics). SIGTERM and SIGINT drain; a second one stops at once. */
+ * --help and --doc (prints the markdown tables of knobs and metrics). SIGTERM and SIGINT drain; another one
+ * half a second later or more stops at once. */
 int svc_main(const struct svc *svc, int argc, char **argv);
 
 /* Any thread. The reason (one line; copied) is shown by /readyz, which is 200 only when SVC_ACTIVE. */
