@@ -1,0 +1,224 @@
+/* How fast a stream of changes reaches one live client. Two workloads: transactions of 1,000 rows,
+ * and of one row. Two senses, both printed:
+ *
+ * while writing: the clock runs from the first write sent to the last row parsed; Postgres writes,
+ * decodes and is read from at the same time, so the writer's own rate is the ceiling (rows/s
+ * written is printed beside it). backlog: the server's replication process is stopped (SIGSTOP)
+ * while the rows are written; the clock runs from SIGCONT to the last row parsed. Needs the pids,
+ * and a process named ingest or given first with --pids.
+ *
+ * The reference in both is pg_recvlogical to /dev/null, draining the same WAL from a slot that was
+ * made before the writes, right after. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/assert.h"
+#include "common/base/mem.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/db.h"
+#include "tests/bench/machine.h"
+#include "tests/bench/recvlogical.h"
+#include "tests/bench/report.h"
+#include "tests/bench/shape.h"
+
+enum {
+        DEFAULT_CHANGES = 1000000,
+        SINGLE_PART = 10,
+        SYNC_SECONDS = 60,
+        RUN_SECONDS = 900,
+        ROWS_PER_TX = 1000,
+        SINGLES_PER_STATEMENT = 10000
+};
+
+static const struct column columns[] = {
+        {"rows", "rows", 0},
+        {"written_rows_per_s", "written/s", 0},
+        {"client_rows_per_s", "client/s", 0},
+        {"recvlogical_rows_per_s", "recvlogical", 0},
+        {"ratio", "ratio", 2},
+        {"lag_after_last_write_ms", "lag ms", 1},
+        {"server_us_per_row", "server us", 2},
+};
+
+enum workload { BULK, SINGLE };
+
+/* At least 0.7 and at best all of what the durable path must reach against pg_recvlogical: 0.7 and
+ * 0.95, one by one 0.4 and 0.9. */
+static const struct target targets[] = {{AT_LEAST, "x", 0.7 * 0.7, 0.95},
+                                        {AT_LEAST, "x", 0.7 * 0.4, 0.9}};
+
+struct tail {
+        struct bench *b;
+        struct writer writer;
+        struct shape_client client;
+        enum workload workload;
+        char table[80];
+        uint64_t rows, written; /* rows sent so far */
+        uint64_t next_id;       /* the client's */
+        uint64_t began_ns, wrote_ns, seen_ns;
+        bool synced, all_written, all_seen;
+};
+
+static void on_row(struct shape_client *c, const struct row *row)
+{
+        struct tail *t = c->arg;
+        if (row->kind != ROW_INSERT || row->id != t->next_id)
+                fail("tail: the client got row %llu when row %llu was due",
+                     (unsigned long long)row->id, (unsigned long long)t->next_id);
+        if (t->next_id++ == t->rows) {
+                t->seen_ns = now_ns();
+                t->all_seen = true;
+        }
+}
+
+static void on_synced(struct shape_client *c)
+{
+        struct tail *t = c->arg;
+        t->synced = true;
+}
+
+static uint64_t minimum(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
+/* The next statement. Single-row transactions are committed one by one by a loop in the server: a
+ * client's round trips would measure fsync. Only the last statement waits for the disk; it takes
+ * all before it along. */
+static void write_more(struct tail *t)
+{
+        unsigned long long first = t->written + 1;
+        if (t->workload == BULK) {
+                t->written += minimum(ROWS_PER_TX, t->rows - t->written);
+                writer_send(&t->writer,
+                            "insert into %s select i, i %% 1000, 'tail', " DB_PAYLOAD(
+                                    "0") " from generate_series(%llu, %llu) i",
+                            t->table, first, (unsigned long long)t->written);
+                return;
+        }
+        t->written += minimum(SINGLES_PER_STATEMENT, t->rows - t->written);
+        writer_send(&t->writer,
+                    "do $$ begin for i in %llu..%llu loop insert into %s values (i, i %% 1000, "
+                    "'tail', " DB_PAYLOAD("0") "); commit; "
+                                               "end loop; end $$",
+                    first, (unsigned long long)t->written, t->table);
+}
+
+static void on_written(void *arg, uint64_t took_ns)
+{
+        (void)took_ns;
+        struct tail *t = arg;
+        if (t->written < t->rows) {
+                write_more(t);
+        } else {
+                t->wrote_ns = now_ns();
+                t->all_written = true;
+        }
+}
+
+static void write_all(struct tail *t)
+{
+        writer_open(&t->writer, t->b->net, t->b->opt->database_url, on_written, t);
+        PQclear(PQexec(t->writer.conn, t->workload == SINGLE ? "set synchronous_commit = off"
+                                                             : "set synchronous_commit = on"));
+        t->began_ns = now_ns();
+        write_more(t);
+        bench_wait(t->b, &t->all_written, RUN_SECONDS, "all rows written");
+        writer_close(&t->writer);
+        /* what was committed without waiting for the disk goes there now, or the WAL writer would
+         * decide when it is seen */
+        db_exec(t->b->db, "select pg_logical_emit_message(true, 'sluice-bench', '')");
+}
+
+static const struct process *replicator(const struct bench *b)
+{
+        for (int i = 0; i < b->machine->count; i++)
+                if (strcmp(b->machine->server[i].name, "ingest") == 0)
+                        return &b->machine->server[i];
+        return b->machine->count && b->opt->pids[0] >= '0' && b->opt->pids[0] <= '9'
+                       ? &b->machine->server[0]
+                       : NULL;
+}
+
+static void pause_server(struct bench *b, bool paused)
+{
+        pid_t pid = replicator(b)->pid;
+        b->shared->stopped[0] =
+                pid; /* before it is so: the clean-up continues what may be stopped */
+        if (kill(pid, paused ? SIGSTOP : SIGCONT))
+                fail("tail: cannot signal the server's process %d", (int)pid);
+        if (!paused)
+                b->shared->stopped[0] = 0;
+}
+
+static void report(struct tail *t, const char *label, uint64_t from_ns, uint64_t reference_ns,
+                   uint64_t server_us, bool backlog)
+{
+        double rows = (double)t->rows;
+        double client = rows / ((double)(t->seen_ns - from_ns) / 1e9),
+               reference = rows / ((double)reference_ns / 1e9);
+        double lag = t->seen_ns > t->wrote_ns ? (double)(t->seen_ns - t->wrote_ns) / 1e6 : 0;
+        report_row(t->b->report, label,
+                   (double[]){rows, rows / ((double)(t->wrote_ns - t->began_ns) / 1e9), client,
+                              reference, client / reference, backlog ? REPORT_NONE : lag,
+                              t->b->machine->count ? (double)server_us / rows : REPORT_NONE});
+        report_claim(t->b->report, &targets[t->workload], client / reference,
+                     "tail, %s: speed to pg_recvlogical", label);
+}
+
+static void run(struct bench *b, int number, enum workload workload, uint64_t rows, bool backlog)
+{
+        static const struct shape_events events = {.on_row = on_row, .on_synced = on_synced};
+        struct tail *t = mem_new(struct tail);
+        char name[32], label[80];
+        *t = (struct tail){.b = b, .workload = workload, .rows = rows, .next_id = 1};
+        snprintf(name, sizeof name, "items_%d", number);
+        snprintf(t->table, sizeof t->table, "%s.%s", b->name, name);
+        db_create_items(b, name, 0);
+        recvlogical_create(b);
+        char *definition = shape_definition(b->name, name, NULL);
+        shape_init(&t->client, b, definition, b->opt->sse ? SHAPE_SSE : SHAPE_POLL, &events, t);
+        shape_start(&t->client);
+        bench_wait(b, &t->synced, SYNC_SECONDS, "the client is up to date");
+        uint64_t cpu = machine_server_use(b->machine).cpu_us;
+        if (backlog)
+                pause_server(b, true);
+        write_all(t);
+        uint64_t from_ns = backlog ? now_ns() : t->began_ns;
+        if (backlog)
+                pause_server(b, false);
+        bench_wait(b, &t->all_seen, RUN_SECONDS, "all rows seen by the client");
+        cpu = machine_server_use(b->machine).cpu_us - cpu;
+        char *end_lsn = db_text(b->db, "select pg_current_wal_lsn()");
+        uint64_t reference_ns = recvlogical_drain(b, end_lsn);
+        snprintf(label, sizeof label, "%s, %s", workload == BULK ? "1,000-row tx" : "single-row tx",
+                 backlog ? "drain a backlog" : "while writing");
+        report(t, label, from_ns, reference_ns, cpu, backlog);
+        recvlogical_drop(b);
+        shape_fini(&t->client);
+        db_exec(b->db, "drop table %s", t->table);
+        mem_free(end_lsn);
+        mem_free(definition);
+        mem_free(t);
+}
+
+void mode_tail(struct bench *b)
+{
+        uint64_t changes = b->opt->changes ? b->opt->changes : DEFAULT_CHANGES;
+        uint64_t singles = changes / SINGLE_PART ? changes / SINGLE_PART : 1;
+        bool can_stop = replicator(b) != NULL;
+        report_table(
+                b->report,
+                "rows/s that reach one live client, against pg_recvlogical draining the same WAL",
+                columns, sizeof columns / sizeof *columns);
+        run(b, 0, BULK, changes, false);
+        run(b, 1, SINGLE, singles, false);
+        if (can_stop) {
+                run(b, 2, BULK, changes, true);
+                run(b, 3, SINGLE, singles, true);
+        } else {
+                report_note(b->report, "drain a backlog: not measured, --pids does not name the "
+                                       "replicating process");
+        }
+}

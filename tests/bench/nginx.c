@@ -1,0 +1,69 @@
+#include "tests/bench/nginx.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/assert.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/spawn.h"
+
+/* A listening socket on a free port. nginx inherits it, as it does when it replaces its own
+ * program: so there is no port to lose and no moment at which a client could come too early. */
+static int listen_anywhere(int *port)
+{
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof a;
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) || listen(fd, 511) ||
+            getsockname(fd, (struct sockaddr *)&a, &len))
+                fail("no socket for nginx: %s", strerror(errno));
+        *port = ntohs(a.sin_port);
+        return fd;
+}
+
+static void write_conf(const char *path, const char *temp, const char *dir, int port)
+{
+        FILE *f = fopen(path, "w");
+        if (!f)
+                fail("cannot write %s: %s", path, strerror(errno));
+        fprintf(f,
+                "daemon off; worker_processes 1; pid %s/nginx.pid; error_log stderr error;\n%s"
+                "events { worker_connections 4096; }\n"
+                "http { access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; "
+                "keepalive_requests 1000000000;\n"
+                "default_type application/json; gzip_static on; open_file_cache max=1000;\n"
+                "client_body_temp_path %s/n1; proxy_temp_path %s/n2; fastcgi_temp_path %s/n3; "
+                "uwsgi_temp_path %s/n4; scgi_temp_path %s/n5;\n"
+                "server { listen 127.0.0.1:%d; root %s; } }\n",
+                temp, geteuid() == 0 ? "user root;\n" : "", temp, temp, temp, temp, temp, port,
+                dir);
+        if (fclose(f))
+                fail("cannot write %s", path);
+}
+
+void nginx_start(struct nginx *n, struct bench *b, const char *dir)
+{
+        char conf[128], inherited[16];
+        int port;
+        const char *temp = bench_temp_dir(b);
+        int listener = listen_anywhere(&port);
+        snprintf(conf, sizeof conf, "%s/nginx.conf", temp);
+        write_conf(conf, temp, dir, port);
+        snprintf(n->url, sizeof n->url, "http://127.0.0.1:%d", port);
+        SLUICE_ASSERT(http_target_parse(n->url, &n->target) == 0);
+        snprintf(inherited, sizeof inherited, "%d;", listener);
+        setenv("NGINX", inherited, 1);
+        n->pid = spawn_start(
+                (const char *[]){"nginx", "-e", "stderr", "-p", temp, "-c", conf, NULL});
+        unsetenv("NGINX");
+        close(listener);
+}
+
+void nginx_stop(struct nginx *n)
+{
+        spawn_stop(n->pid);
+}
