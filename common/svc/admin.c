@@ -7,6 +7,7 @@
 #include <h2o.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -20,9 +21,11 @@ enum { BACKLOG = 64, METRICS_MAX_BYTES = 1024 * 1024, READYZ_MAX_BYTES = 8192 };
 
 static struct {
         bool open;
-        pthread_t thread;
         int listen_fd, wake_fd;
         _Atomic bool stop;
+        sem_t stopped;
+        h2o_evloop_t *loop;
+        h2o_socket_t *listener, *waker;
         struct metric *metrics;
         size_t n_metrics;
         h2o_globalconf_t config;
@@ -161,18 +164,21 @@ static void *run(void *unused)
         add_page(host, "/healthz", on_healthz);
         add_page(host, "/readyz", on_readyz);
         add_page(host, "/", on_other);
-        h2o_evloop_t *loop = h2o_evloop_create();
-        h2o_context_init(&admin.context, loop, &admin.config);
+        admin.loop = h2o_evloop_create();
+        h2o_context_init(&admin.context, admin.loop, &admin.config);
         admin.accept = (h2o_accept_ctx_t){.ctx = &admin.context, .hosts = admin.config.hosts};
-        h2o_socket_t *listener =
-                h2o_evloop_socket_create(loop, admin.listen_fd, H2O_SOCKET_FLAG_DONT_READ);
-        h2o_socket_read_start(listener, on_accept);
-        h2o_socket_t *waker =
-                h2o_evloop_socket_create(loop, admin.wake_fd, H2O_SOCKET_FLAG_DONT_READ);
-        h2o_socket_read_start(waker, on_wake);
+        admin.listener =
+                h2o_evloop_socket_create(admin.loop, admin.listen_fd, H2O_SOCKET_FLAG_DONT_READ);
+        h2o_socket_read_start(admin.listener, on_accept);
+        admin.waker =
+                h2o_evloop_socket_create(admin.loop, admin.wake_fd, H2O_SOCKET_FLAG_DONT_READ);
+        h2o_socket_read_start(admin.waker, on_wake);
         while (!atomic_load(&admin.stop))
-                h2o_evloop_run(loop, INT32_MAX); /* EINTR just comes round again */
-        h2o_socket_close(listener);
+                h2o_evloop_run(admin.loop, INT32_MAX); /* EINTR just comes round again */
+        h2o_socket_close(admin.listener);
+        sem_post(&admin.stopped);
+        for (;;)
+                pause();
         return NULL;
 }
 
@@ -218,7 +224,7 @@ static int listen_on(const char *host, uint16_t port, int *out, struct buf *why)
 int admin_open(const char *host, uint16_t port, struct metric *metrics, size_t n_metrics,
                struct buf *why)
 {
-        SLUICE_ASSERT(!admin.open && host != NULL);
+        SLUICE_ASSERT(!admin.open && !admin.stop && host != NULL);
         int err = listen_on(host, port, &admin.listen_fd, why);
         if (err)
                 return err;
@@ -226,7 +232,10 @@ int admin_open(const char *host, uint16_t port, struct metric *metrics, size_t n
         SLUICE_ASSERT(admin.wake_fd >= 0);
         admin.metrics = metrics;
         admin.n_metrics = n_metrics;
-        SLUICE_ASSERT(pthread_create(&admin.thread, NULL, run, NULL) == 0);
+        SLUICE_ASSERT(sem_init(&admin.stopped, 0, 0) == 0);
+        pthread_t thread;
+        SLUICE_ASSERT(pthread_create(&thread, NULL, run, NULL) == 0);
+        SLUICE_ASSERT(pthread_detach(thread) == 0);
         admin.open = true;
         return 0;
 }
@@ -237,6 +246,7 @@ void admin_close(void)
                 return;
         atomic_store(&admin.stop, true);
         SLUICE_ASSERT(eventfd_write(admin.wake_fd, 1) == 0);
-        pthread_join(admin.thread, NULL);
+        while (sem_wait(&admin.stopped) != 0)
+                ;
         admin.open = false;
 }

@@ -15,7 +15,8 @@
  * port is in use, ERR_CONF for an address that is none of ours, ERR_IO; *why gets one line. */
 int admin_open(const char *host, uint16_t port, struct metric *metrics, size_t n_metrics,
                struct buf *why);
-/* Ends the thread; harmless when it was not opened. */
+/* Nothing is served and `metrics` is not read after it returns; harmless when it was not opened. It
+ * cannot be opened again. */
 void admin_close(void);
 
 #endif
