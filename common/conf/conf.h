@@ -23,17 +23,19 @@ struct knob {
         const char *alias;    /* ELECTRIC_… that means the same, or NULL */
         enum knob_type type;
         const char *def;      /* default as text; NULL: required */
-        uint64_t min, max;    /* for numbers */
+        uint64_t min, max;    /* for numbers; max 0: none */
         size_t at;            /* offsetof the value in the service's struct */
         const char *what;     /* one line for --help and the manual */
 };
 
-/* Fills the service's struct from defaults < alias < environment < flags. Strings live as long as the process.
+/* Fills the service's struct from defaults < alias < environment < flags; an empty variable counts as unset. Strings are
+ * borrowed from argv and environ, or literals: they live as long as the process.
  * 0; ERR_CONF with every mistake in *why, one line each (never echoing a KNOB_URL's value); ERR_CANCELLED when --help
  * was given: *why then holds the text to print on stdout. */
 int conf_load(const struct knob *knobs, size_t n, int argc, char **argv, char **environ_,
               void *out, struct buf *why);
-/* Markdown table of the knobs for docs/configuration.md. */
+/* Markdown table of the knobs. `sluice-X --doc` prints it (common/svc), `make docs` collects all services' tables into
+ * docs/configuration.md. */
 void conf_doc(const struct knob *knobs, size_t n, struct buf *out);
 
 #endif
