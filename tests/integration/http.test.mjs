@@ -30,7 +30,7 @@ describe('routes', () => {
     for (const [method, path] of [['GET', '/nonexistent'], ['PUT', '/v1/shape'], ['GET', '/v1'], ['GET', '/v1/shape/more'], ['PATCH', '/v1/shape'], ['GET', '/v2/shape']]) {
       const answer = await get(path, { method })
       expect([method, path, answer.status, answer.text]).toEqual([method, path, 404, 'Not found'])
-      expect(answer.headers['access-control-allow-methods']).toBe(path === '/v1/shape' ? answer.headers['access-control-allow-methods'] : 'GET, HEAD')
+      if (path !== '/v1/shape') expect(answer.headers['access-control-allow-methods']).toBe('GET, HEAD')
       expect(answer.headers['cache-control']).toBe(FRAMEWORK_CACHE)
     }
   })

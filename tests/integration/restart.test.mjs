@@ -1,7 +1,8 @@
 // Whatever dies in the middle of writes, clients end with what SELECT says, under the handle they began with.
 import { describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
-import { readShape } from './lib/http.mjs'
+import { Stack } from './lib/stack.mjs'
+import { readShape, request } from './lib/http.mjs'
 import { until } from './lib/wait.mjs'
 
 const ctx = useStack({ ownPostgres: {}, env: { SLUICE_CHUNK_BYTES: '10000' } })
@@ -188,5 +189,35 @@ describe('Postgres', () => {
       await ctx.postgres.launch()
     }
     await ctx.stack.ready()
+  })
+})
+
+describe('a second stack on the same stream', () => {
+  test('waits for the lock, and takes over', async () => {
+    const name = await table('handed_over')
+    const first = ctx.client({ table: name })
+    await first.upToDate()
+    const heir = new Stack({ database: ctx.db, name: 'heir' })
+    heir.streamId = ctx.stack.streamId
+    try {
+      await heir.launch()
+      const waiting = await until(async () => {
+        const answer = await request(heir.url, { path: '/v1/health' }).catch(() => undefined)
+        return answer?.json?.status === 'waiting' && answer
+      }, { what: 'the second one waits' })
+      expect(waiting.status).toBe(202)
+      await ctx.stack.stop()
+      await heir.ready()
+      await sql(`insert into ${name} values (9000, 'under the heir')`)
+      const second = ctx.client({ table: name }, { base: heir.url })
+      await second.converges(ctx.db, name)
+    } finally {
+      await heir.destroy()
+    }
+    // What the first one missed is gone from the slot: its shapes begin again rather than lose it.
+    await ctx.stack.launch()
+    await ctx.stack.ready()
+    await sql(`insert into ${name} values (9001, 'after')`)
+    await first.converges(ctx.db, name)
   })
 })
