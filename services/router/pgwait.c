@@ -38,7 +38,7 @@ static int wait_for(PGconn *conn, const struct pgwait *w, short events)
         return n == 0 ? ERR_TIMEOUT : 0;
 }
 
-static int flush(PGconn *conn, const struct pgwait *w)
+int pgwait_flush(PGconn *conn, const struct pgwait *w)
 {
         for (;;) {
                 int rc = PQflush(conn);
@@ -108,7 +108,7 @@ int pgwait_exec(PGconn *conn, const struct pgwait *w, const char *sql, int n_par
         int sent = n_params == 0
                            ? PQsendQuery(conn, sql)
                            : PQsendQueryParams(conn, sql, n_params, NULL, params, NULL, NULL, 0);
-        int err = sent ? flush(conn, w) : ERR_CLOSED;
+        int err = sent ? pgwait_flush(conn, w) : ERR_CLOSED;
         if (!err)
                 err = collect(conn, w, &res);
         if (!err && is_failure(res))
@@ -122,4 +122,18 @@ int pgwait_exec(PGconn *conn, const struct pgwait *w, const char *sql, int n_par
         else
                 PQclear(res);
         return err;
+}
+
+int pgwait_pause(int wake_fd, uint64_t ms)
+{
+        struct pgwait w = {.deadline_ms = clock_mono_ms() + ms, .wake_fd = wake_fd};
+        for (;;) {
+                struct pollfd fd = {.fd = wake_fd, .events = POLLIN};
+                int n = poll(&fd, 1, poll_timeout_ms(&w));
+                if (n > 0)
+                        return ERR_CANCELLED;
+                if (n == 0)
+                        return 0;
+                SLUICE_ASSERT(errno == EINTR);
+        }
 }

@@ -25,7 +25,13 @@ int pgwait_adopt(PGconn *conn);
 int pgwait_exec(PGconn *conn, const struct pgwait *w, const char *sql, int n_params,
                 const char *const *params, PGresult **out, char state[6], struct buf *why);
 
+/* Sends what PQsendQuery() and kin have left in the buffer. 0, ERR_TIMEOUT, ERR_CANCELLED,
+ * ERR_CLOSED. */
+int pgwait_flush(PGconn *conn, const struct pgwait *w);
 /* Waits until PQgetResult() will not block. 0, ERR_TIMEOUT, ERR_CANCELLED, ERR_CLOSED. */
 int pgwait_ready(PGconn *conn, const struct pgwait *w);
+
+/* Lets `ms` pass. 0, or ERR_CANCELLED as soon as wake_fd is readable. */
+int pgwait_pause(int wake_fd, uint64_t ms);
 
 #endif

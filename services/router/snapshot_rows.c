@@ -1,0 +1,243 @@
+/* The rows of a snapshot, from libpq's single-row mode to the sink: never more than a batch of them
+ * is in memory. */
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/pg/pg.h"
+#include "services/router/cutter.h"
+#include "services/router/snapshot_run.h"
+
+enum { SQL_MAX_BYTES = 4 * 1024 * 1024 };
+
+struct rows {
+        struct run *run;
+        struct cutter cutter;
+        struct buf entries;          /* of the current chunk, not handed over yet */
+        struct change_value *values; /* one row, by table column */
+        uint32_t *columns;           /* result field -> table column */
+        int n_fields;
+};
+
+static void rows_init(struct rows *rows, struct run *run)
+{
+        enum { ENTRIES_MAX_BYTES = 1 << 30 /* Postgres' own limit for one row */ };
+        const struct table *t = run->table;
+        *rows = (struct rows){.run = run};
+        rows->cutter = cutter_init(run->reader->options->chunk_bytes);
+        buf_init(&rows->entries, ENTRIES_MAX_BYTES);
+        rows->values = mem_zalloc((t->n_columns + 1) * sizeof(*rows->values));
+        rows->columns = mem_array(t->n_columns, sizeof(*rows->columns));
+        for (uint32_t i = 0; i < t->n_columns; i++)
+                if (projection_needs(run->job->projection, i))
+                        rows->columns[rows->n_fields++] = i;
+}
+
+static void rows_fini(struct rows *rows)
+{
+        buf_fini(&rows->entries);
+        mem_free(rows->values);
+        mem_free(rows->columns);
+}
+
+static void put_select(const struct rows *rows, struct buf *out)
+{
+        const struct table *t = rows->run->table;
+        struct slice where = rows->run->job->where_sql;
+        buf_puts(out, "SELECT");
+        for (int i = 0; i < rows->n_fields; i++) {
+                buf_puts(out, i > 0 ? ", " : " ");
+                pg_put_ident(out, t->columns[rows->columns[i]].name);
+        }
+        buf_puts(out, " FROM ");
+        run_put_table(t, out);
+        if (where.len > 0) {
+                buf_puts(out, " WHERE ");
+                buf_put_slice(out, where);
+        }
+}
+
+/* Hands over what is there; the buffer is empty afterwards and has room for the next batch. */
+static int flush_rows(struct rows *rows, bool closes)
+{
+        struct run *run = rows->run;
+        const struct snapshot_sink *sink = run->reader->sink;
+        int err = sink->rows(sink->arg, run->job->shape_id, rows->cutter.chunk, &rows->entries,
+                             closes);
+        buf_reset(&rows->entries);
+        if (closes)
+                cutter_next(&rows->cutter);
+        return run_sink_said(run, err);
+}
+
+static void start_entry(struct rows *rows)
+{
+        uint32_t batch = rows->run->reader->options->batch_bytes;
+        if (rows->entries.len > 0)
+                buf_putc(&rows->entries, ',');
+        else
+                buf_reserve(&rows->entries, batch + batch / 4);
+}
+
+static void fetch_values(struct rows *rows, const PGresult *res)
+{
+        for (int i = 0; i < rows->n_fields; i++) {
+                struct change_value *v = &rows->values[rows->columns[i]];
+                int len = PQgetlength(res, 0, i);
+                bool null = len == 0 && PQgetisnull(res, 0, i);
+                v->kind = null ? VALUE_NULL : VALUE_TEXT;
+                v->text = slice_of(PQgetvalue(res, 0, i), (size_t)len);
+        }
+}
+
+static int add_row(struct rows *rows, const PGresult *res)
+{
+        struct run *run = rows->run;
+        SLUICE_ASSERT(PQnfields(res) == rows->n_fields);
+        fetch_values(rows, res);
+        start_entry(rows);
+        size_t before = rows->entries.len;
+        render_snapshot_row(run->job->projection, (struct row){rows->values, run->table->n_columns},
+                            &rows->entries);
+        if (buf_status(&rows->entries) != 0) {
+                trouble_unexpected(&run->trouble, SLICE_LIT("row is too large"));
+                return ERR_LIMIT;
+        }
+        bool closes = cutter_add(&rows->cutter, rows->entries.len - before);
+        if (closes || rows->entries.len >= run->reader->options->batch_bytes)
+                return flush_rows(rows, closes);
+        return 0;
+}
+
+static char **make_params(const struct snapshot_job *job)
+{
+        char **params = mem_array(job->n_params, sizeof(*params));
+        for (uint32_t i = 0; i < job->n_params; i++)
+                params[i] = slice_dup_cstr(job->params[i]);
+        return params;
+}
+
+static void free_params(const struct snapshot_job *job, char **params)
+{
+        for (uint32_t i = 0; i < job->n_params; i++)
+                mem_free(params[i]);
+        mem_free(params);
+}
+
+static int send_select(struct rows *rows, const struct pgwait *w)
+{
+        struct run *run = rows->run;
+        PGconn *conn = run->reader->conn;
+        char **params = make_params(run->job);
+        struct buf sql;
+        buf_init(&sql, SQL_MAX_BYTES);
+        put_select(rows, &sql);
+        int sent = buf_status(&sql) == 0 &&
+                   PQsendQueryParams(conn, buf_cstr(&sql), (int)run->job->n_params, NULL,
+                                     (const char *const *)params, NULL, NULL, 0) &&
+                   PQsetSingleRowMode(conn);
+        buf_fini(&sql);
+        free_params(run->job, params);
+        int err = sent ? pgwait_flush(conn, w) : ERR_CLOSED;
+        return err ? run_statement_failed(run, err, "", 0) : 0;
+}
+
+/* The first row did not come in time, or somebody wants the worker back. */
+static int rows_stopped(struct run *run, int err)
+{
+        run_statement_failed(run, err, "", 0);
+        if (err == ERR_TIMEOUT)
+                trouble_slow_query(&run->trouble, run->reader->options->first_row_timeout_ms);
+        return err;
+}
+
+static int select_failed(struct run *run, const PGresult *res, uint64_t started_ms)
+{
+        int err = PQstatus(run->reader->conn) == CONNECTION_OK ? ERR_DB : ERR_CLOSED;
+        buf_reset(&run->why);
+        pg_error_line(PQresultErrorMessage(res), &run->why);
+        return run_statement_failed(run, err, pg_sqlstate(res), started_ms);
+}
+
+/* Up to the result that ends the rows, that is included. The deadline is for the first one
+ * (protocol §4.7); whether more come is up to the table and the filter. */
+static int receive_rows(struct rows *rows, struct pgwait *w)
+{
+        struct run *run = rows->run;
+        PGconn *conn = run->reader->conn;
+        uint64_t started_ms = clock_mono_ms();
+        for (;;) {
+                int err = pgwait_ready(conn, w);
+                if (err)
+                        return rows_stopped(run, err);
+                PGresult *res = PQgetResult(conn);
+                ExecStatusType status = PQresultStatus(res);
+                w->deadline_ms = PGWAIT_NO_DEADLINE;
+                if (status == PGRES_SINGLE_TUPLE)
+                        err = add_row(rows, res);
+                else if (status != PGRES_TUPLES_OK)
+                        err = select_failed(run, res, started_ms);
+                PQclear(res);
+                if (err || status == PGRES_TUPLES_OK)
+                        return err;
+        }
+}
+
+/* libpq wants to say itself that a statement is over. */
+static int finish_select(struct run *run)
+{
+        struct pgwait w = run_wait_ms(run, SNAPSHOT_STATEMENT_TIMEOUT_MS);
+        for (;;) {
+                int err = pgwait_ready(run->reader->conn, &w);
+                if (err)
+                        return run_statement_failed(run, err, "", 0);
+                PGresult *res = PQgetResult(run->reader->conn);
+                if (!res)
+                        return 0;
+                PQclear(res);
+        }
+}
+
+static int select_rows(struct rows *rows)
+{
+        struct run *run = rows->run;
+        struct pgwait w = run_wait_ms(run, run->reader->options->first_row_timeout_ms);
+        int err = send_select(rows, &w);
+        if (!err)
+                err = receive_rows(rows, &w);
+        if (!run->reader->conn)
+                return err;
+        if (err && err != ERR_DB) {
+                run_abandon(run); /* in the middle of the rows */
+                return err;
+        }
+        int finished = finish_select(run);
+        return err ? err : finished;
+}
+
+static int put_snapshot_end(struct rows *rows)
+{
+        struct run *run = rows->run;
+        const struct snapshot_sink *sink = run->reader->sink;
+        const struct pg_snapshot *s = &run->snapshot;
+        start_entry(rows);
+        render_snapshot_end(s->xmin, s->xmax, s->xip, s->n_xip, &rows->entries);
+        int err = flush_rows(rows, false);
+        if (!err)
+                err = run_sink_said(run,
+                                    sink->end(sink->arg, run->job->shape_id, rows->cutter.chunk));
+        return err;
+}
+
+int run_read_rows(struct run *run)
+{
+        struct rows rows;
+        int err = 0;
+        rows_init(&rows, run);
+        if (!run->job->only_end)
+                err = select_rows(&rows);
+        if (!err)
+                err = put_snapshot_end(&rows);
+        rows_fini(&rows);
+        return err;
+}

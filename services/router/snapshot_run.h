@@ -1,0 +1,48 @@
+/* What the parts of snapshot_read.c share: one job on its way. A step returns 0, ERR_CANCELLED
+ * (nobody wants the job any more), ERR_AGAIN (a younger snapshot is wanted) or any other code, and
+ * then `trouble` says what the clients get. */
+#ifndef SERVICES_ROUTER_SNAPSHOT_RUN_H
+#define SERVICES_ROUTER_SNAPSHOT_RUN_H
+
+#include "services/router/pgwait.h"
+#include "services/router/snapshot_read.h"
+#include "services/router/snapshot_trouble.h"
+
+enum { SNAPSHOT_STATEMENT_TIMEOUT_MS = 15000 /* for everything but the rows */ };
+
+struct run {
+        struct snapshot_reader *reader;
+        const struct snapshot_job *job;
+        const struct table *table;
+        struct trouble trouble;
+        struct buf why; /* for the log: what the database said last */
+        struct pg_snapshot snapshot;
+        bool in_transaction;
+        bool gone; /* a callback has returned ERR_CANCELLED */
+};
+
+/* ---- snapshot_txn.c */
+
+/* BEGIN, LOCK TABLE, hold, snapshot, begin. */
+int run_try_snapshot(struct run *run);
+/* Whether the table is still what the shape believes, seen from inside the transaction. */
+int run_check_table(struct run *run);
+/* "COMMIT" or "ROLLBACK": nothing was written, so a failure only costs the connection. */
+void run_close_transaction(struct run *run, const char *how);
+
+/* "schema"."table" */
+void run_put_table(const struct table *t, struct buf *out);
+struct pgwait run_wait_ms(const struct run *run, uint64_t ms);
+/* What becomes of the job and of the connection when a statement has failed; returns err. */
+int run_statement_failed(struct run *run, int err, const char *state, uint64_t started_ms);
+/* Cancels what the server does and drops the connection. */
+void run_abandon(struct run *run);
+/* The writer's verdict on a callback: gone, or its own failure; returns err. */
+int run_sink_said(struct run *run, int err);
+
+/* ---- snapshot_rows.c */
+
+/* The rows and snapshot-end. */
+int run_read_rows(struct run *run);
+
+#endif

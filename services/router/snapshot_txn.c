@@ -1,0 +1,252 @@
+/* The transaction of a snapshot: see snapshot_read.c for why the steps come in this order. */
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/pg/pg.h"
+#include "services/router/catalog_query.h"
+#include "services/router/snapshot_run.h"
+
+enum {
+        CONNECT_TIMEOUT_S = 10,
+        LOCK_TIMEOUT_MS = 5000, /* protocol §4.7 */
+        SQL_MAX_BYTES = 64 * 1024
+};
+
+/* ---- statements */
+
+struct pgwait run_wait_ms(const struct run *run, uint64_t ms)
+{
+        return (struct pgwait){.deadline_ms = clock_mono_ms() + ms,
+                               .wake_fd = run->reader->wake_fd};
+}
+
+/* Asks the server to stop, too: a statement that waits would not notice that its client has left.
+ */
+void run_abandon(struct run *run)
+{
+        char unused[256];
+        struct snapshot_reader *r = run->reader;
+        PGcancel *cancel = PQstatus(r->conn) == CONNECTION_OK ? PQgetCancel(r->conn) : NULL;
+        if (cancel)
+                PQcancel(cancel, unused, sizeof(unused));
+        PQfreeCancel(cancel);
+        snapshot_disconnect(r);
+        run->in_transaction = false;
+}
+
+int run_statement_failed(struct run *run, int err, const char *state, uint64_t started_ms)
+{
+        switch (err) {
+        case ERR_DB:
+                trouble_sql(&run->trouble, state, buf_slice(&run->why),
+                            clock_mono_ms() - started_ms);
+                return err; /* the connection is as good as before */
+        case ERR_TIMEOUT:
+                trouble_slow_start(&run->trouble);
+                break;
+        case ERR_CANCELLED:
+                break;
+        default:
+                trouble_no_connection(&run->trouble);
+                break;
+        }
+        run_abandon(run);
+        return err;
+}
+
+static int execute(struct run *run, const char *sql, PGresult **out)
+{
+        struct pgwait w = run_wait_ms(run, SNAPSHOT_STATEMENT_TIMEOUT_MS);
+        char state[6] = "";
+        uint64_t started_ms = clock_mono_ms();
+        buf_reset(&run->why);
+        int err = pgwait_exec(run->reader->conn, &w, sql, 0, NULL, out, state, &run->why);
+        return err ? run_statement_failed(run, err, state, started_ms) : 0;
+}
+
+static int connect_database(struct run *run)
+{
+        struct snapshot_reader *r = run->reader;
+        struct pg_options o = {.url = r->options->database_url,
+                               .ca_file = r->options->ca_file,
+                               .application_name = "sluice-snapshot",
+                               .kind = PG_NORMAL,
+                               .connect_timeout_s = CONNECT_TIMEOUT_S,
+                               .lock_timeout_ms = LOCK_TIMEOUT_MS};
+        buf_reset(&run->why);
+        int err = pg_connect(&o, &r->conn, NULL, &run->why);
+        if (!err)
+                err = pgwait_adopt(r->conn);
+        if (err) {
+                snapshot_disconnect(r);
+                trouble_no_connection(&run->trouble);
+        }
+        return err;
+}
+
+/* ---- the transaction */
+
+void run_put_table(const struct table *t, struct buf *out)
+{
+        pg_put_ident(out, t->schema);
+        buf_putc(out, '.');
+        pg_put_ident(out, t->name);
+}
+
+static int begin_and_lock(struct run *run)
+{
+        struct buf sql;
+        buf_init(&sql, SQL_MAX_BYTES);
+        buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ");
+        run_put_table(run->table, &sql);
+        buf_puts(&sql, " IN ACCESS SHARE MODE");
+        run->in_transaction = true;
+        int err = execute(run, buf_cstr(&sql), NULL);
+        buf_fini(&sql);
+        return err;
+}
+
+/* A connection that was idle may have died unnoticed; then a new one is tried, once. */
+static int open_transaction(struct run *run)
+{
+        bool reused = run->reader->conn != NULL;
+        int err = reused ? 0 : connect_database(run);
+        if (!err)
+                err = begin_and_lock(run);
+        if (err == ERR_CLOSED && reused) {
+                err = connect_database(run);
+                if (!err)
+                        err = begin_and_lock(run);
+        }
+        return err;
+}
+
+void run_close_transaction(struct run *run, const char *how)
+{
+        struct snapshot_reader *r = run->reader;
+        struct pgwait w = {.deadline_ms = clock_mono_ms() + SNAPSHOT_STATEMENT_TIMEOUT_MS,
+                           .wake_fd = PGWAIT_NO_FD};
+        struct buf unused;
+        if (!run->in_transaction || !r->conn)
+                return;
+        run->in_transaction = false;
+        buf_init(&unused, 0);
+        if (pgwait_exec(r->conn, &w, how, 0, NULL, NULL, NULL, &unused) != 0)
+                snapshot_disconnect(r);
+        buf_fini(&unused);
+}
+
+static int parse_snapshot(const PGresult *res, struct pg_snapshot *out)
+{
+        struct pg_snapshot s;
+        if (PQntuples(res) != 1 || PQnfields(res) != 2 ||
+            pg_snapshot_parse(pg_value(res, 0, 0), &s) != 0)
+                return ERR_FORMAT;
+        int err = lsn_parse(pg_value(res, 0, 1), &s.insert_lsn);
+        if (err)
+                pg_snapshot_fini(&s);
+        else
+                *out = s;
+        return err;
+}
+
+/* The position is read after the snapshot is taken (step 4), within one statement: the
+ * transaction's snapshot exists before its first expression is evaluated. */
+static int take_snapshot(struct run *run)
+{
+        PGresult *res = NULL;
+        int err = execute(run,
+                          "SELECT pg_catalog.pg_current_snapshot(),"
+                          " pg_catalog.pg_current_wal_insert_lsn()",
+                          &res);
+        if (err)
+                return err;
+        pg_snapshot_fini(&run->snapshot);
+        err = parse_snapshot(res, &run->snapshot);
+        if (err)
+                trouble_unexpected(&run->trouble, SLICE_LIT("malformed snapshot"));
+        PQclear(res);
+        return err;
+}
+
+/* The writer's verdict on a callback: gone, again, or its own failure. */
+int run_sink_said(struct run *run, int err)
+{
+        if (err == ERR_CANCELLED)
+                run->gone = true;
+        else if (err)
+                trouble_unexpected(&run->trouble, slice_cstr(err_text(err)));
+        return err;
+}
+
+static int judge_snapshot(struct run *run)
+{
+        const struct snapshot_sink *sink = run->reader->sink;
+        int err = sink->begin(sink->arg, run->job->shape_id, &run->snapshot);
+        return err == ERR_AGAIN ? err : run_sink_said(run, err);
+}
+
+int run_try_snapshot(struct run *run)
+{
+        const struct snapshot_sink *sink = run->reader->sink;
+        int err = open_transaction(run);
+        if (!err)
+                err = run_sink_said(run, sink->hold(sink->arg, run->job->shape_id));
+        if (!err)
+                err = take_snapshot(run);
+        if (!err)
+                err = judge_snapshot(run);
+        if (err)
+                run_close_transaction(run, "ROLLBACK");
+        return err;
+}
+
+/* ---- is the table still the same? */
+
+static bool same_column(const struct table_column *a, const struct table_column *b)
+{
+        return slice_eq(a->name, b->name) && a->type_oid == b->type_oid;
+}
+
+static bool same_key(const struct table *a, const struct table *b)
+{
+        if (a->n_pk != b->n_pk)
+                return false;
+        for (uint32_t i = 0; i < a->n_pk; i++)
+                if (!slice_eq(a->columns[a->pk[i]].name, b->columns[b->pk[i]].name))
+                        return false;
+        return true;
+}
+
+static bool still_fits(const struct projection *p, const struct table *now)
+{
+        const struct table *then = projection_table(p);
+        if (then->oid != now->oid || !same_key(then, now))
+                return false;
+        for (uint32_t i = 0; i < then->n_columns; i++) {
+                if (!projection_needs(p, i))
+                        continue;
+                int at = table_find_column(now, then->columns[i].name);
+                if (at < 0 || !same_column(&then->columns[i], &now->columns[at]))
+                        return false;
+        }
+        return true;
+}
+
+int run_check_table(struct run *run)
+{
+        struct pgwait w = run_wait_ms(run, SNAPSHOT_STATEMENT_TIMEOUT_MS);
+        struct table *now = NULL;
+        char state[6] = "";
+        uint64_t started_ms = clock_mono_ms();
+        buf_reset(&run->why);
+        int err = catalog_query_name(run->reader->conn, &w, run->table->schema, run->table->name,
+                                     &now, state, &run->why);
+        if (err && err != ERR_NOTFOUND)
+                return run_statement_failed(run, err, state, started_ms);
+        if (!err && !still_fits(run->job->projection, now))
+                err = ERR_NOTFOUND;
+        if (err)
+                trouble_refetch(&run->trouble);
+        table_free(now);
+        return err;
+}
