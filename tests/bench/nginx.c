@@ -47,18 +47,19 @@ static void write_conf(const char *path, const char *temp, const char *dir, int 
 
 void nginx_start(struct nginx *n, struct bench *b, const char *dir)
 {
-        char conf[128], inherited[16];
+        char conf[128], log[128], inherited[16];
         int port;
         const char *temp = bench_temp_dir(b);
         int listener = listen_anywhere(&port);
         snprintf(conf, sizeof conf, "%s/nginx.conf", temp);
+        snprintf(log, sizeof log, "%s/nginx.log",
+                 temp); /* of what it says before it reads the file */
         write_conf(conf, temp, dir, port);
         snprintf(n->url, sizeof n->url, "http://127.0.0.1:%d", port);
         SLUICE_ASSERT(http_target_parse(n->url, &n->target) == 0);
         snprintf(inherited, sizeof inherited, "%d;", listener);
         setenv("NGINX", inherited, 1);
-        n->pid = spawn_start(
-                (const char *[]){"nginx", "-e", "stderr", "-p", temp, "-c", conf, NULL});
+        n->pid = spawn_start((const char *[]){"nginx", "-e", log, "-p", temp, "-c", conf, NULL});
         unsetenv("NGINX");
         close(listener);
 }

@@ -4,245 +4,13 @@
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
-#include "common/base/mem.h"
 
 enum state { BEFORE, FIRST, AFTER_OBJECT, OBJECT, CLOSED };
-enum { CARRY_BYTES = 64 << 20 };
-
-/* Steps of the cursor return one of these; INCOMPLETE means that more bytes may make it whole. */
-enum outcome { OK, INCOMPLETE, BROKEN };
-
-struct cursor {
-        const char *at, *end;
-};
-
-#define TRY(step)                                                                                  \
-        do {                                                                                       \
-                enum outcome outcome_ = (step);                                                    \
-                if (outcome_ != OK)                                                                \
-                        return outcome_;                                                           \
-        } while (0)
+enum { CARRY_BYTES = 64 << 20, CARRY_STEP = 512 };
 
 static inline bool is_space(char c)
 {
         return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-static inline enum outcome peek(struct cursor *c, char *out)
-{
-        while (c->at < c->end && is_space(*c->at))
-                c->at++;
-        if (c->at == c->end)
-                return INCOMPLETE;
-        *out = *c->at;
-        return OK;
-}
-
-static inline enum outcome expect(struct cursor *c, char wanted)
-{
-        char got;
-        TRY(peek(c, &got));
-        if (got != wanted)
-                return BROKEN;
-        c->at++;
-        return OK;
-}
-
-/* A quote is the end of the string unless an odd number of backslashes stands before it. */
-static bool is_escaped(const char *start, const char *quote)
-{
-        size_t n = 0;
-        while (quote > start && quote[-1] == '\\') {
-                quote--;
-                n++;
-        }
-        return n % 2 == 1;
-}
-
-/* A string, raw: escapes are left as they are. */
-static inline enum outcome string(struct cursor *c, struct slice *out)
-{
-        TRY(expect(c, '"'));
-        const char *start = c->at, *quote = start;
-        for (;; quote++) {
-                quote = memchr(quote, '"', (size_t)(c->end - quote));
-                if (!quote)
-                        return INCOMPLETE;
-                if (quote == start || quote[-1] != '\\' || !is_escaped(start, quote))
-                        break;
-        }
-        *out = slice_of(start, (size_t)(quote - start));
-        c->at = quote + 1;
-        return OK;
-}
-
-static enum outcome scalar(struct cursor *c)
-{
-        const char *start = c->at;
-        while (c->at < c->end && !is_space(*c->at) && *c->at != ',' && *c->at != '}' &&
-               *c->at != ']')
-                c->at++;
-        if (c->at == c->end)
-                return INCOMPLETE;
-        return c->at > start ? OK : BROKEN;
-}
-
-/* Any value. Within arrays and objects only strings and the balance of brackets are looked at. */
-static enum outcome skip(struct cursor *c)
-{
-        struct slice ignored;
-        int depth = 0;
-        do {
-                char next;
-                TRY(peek(c, &next));
-                if (next == '"') {
-                        TRY(string(c, &ignored));
-                } else if (next == '{' || next == '[') {
-                        depth++;
-                        c->at++;
-                } else if (depth > 0 && (next == '}' || next == ']')) {
-                        depth--;
-                        c->at++;
-                } else if (depth > 0 && (next == ',' || next == ':')) {
-                        c->at++;
-                } else {
-                        TRY(scalar(c));
-                }
-        } while (depth > 0);
-        return OK;
-}
-
-/* After `{` or a member: the next key with its colon, or *done at the closing brace. */
-static inline enum outcome member(struct cursor *c, bool *first, struct slice *key, bool *done)
-{
-        char next;
-        TRY(peek(c, &next));
-        *done = false;
-        if (next == '}') {
-                c->at++;
-                *done = true;
-                return OK;
-        }
-        if (!*first)
-                TRY(expect(c, ','));
-        *first = false;
-        TRY(string(c, key));
-        return expect(c, ':');
-}
-
-/* Leading digits; how many there were is returned. */
-static size_t digits(struct slice s, uint64_t *out)
-{
-        uint64_t v = 0;
-        size_t i = 0;
-        for (; i < s.len && i < 19 && s.p[i] >= '0' && s.p[i] <= '9'; i++)
-                v = v * 10 + (uint64_t)(s.p[i] - '0');
-        *out = v;
-        return i;
-}
-
-#define KEY_IS(key, literal)                                                                       \
-        ((key).len == sizeof(literal) - 1 && memcmp((key).p, literal, sizeof(literal) - 1) == 0)
-
-/* A string or null; null is the empty slice. */
-static enum outcome text_or_null(struct cursor *c, struct slice *out)
-{
-        char next;
-        TRY(peek(c, &next));
-        if (next == '"')
-                return string(c, out);
-        *out = SLICE_EMPTY;
-        return skip(c);
-}
-
-static enum outcome value(struct cursor *c, struct row *out)
-{
-        bool first = true, done;
-        struct slice key, text;
-        TRY(expect(c, '{'));
-        for (;;) {
-                TRY(member(c, &first, &key, &done));
-                if (done)
-                        return OK;
-                TRY(text_or_null(c, &text));
-                if (KEY_IS(key, "id"))
-                        out->has_id = text.len > 0 && digits(text, &out->id) == text.len;
-                else if (KEY_IS(key, "payload"))
-                        digits(text, &out->stamp_ns);
-        }
-}
-
-static enum row_kind kind_of(struct slice text)
-{
-        static const struct {
-                const char *text;
-                enum row_kind kind;
-        } kinds[] = {{"insert", ROW_INSERT},
-                     {"update", ROW_UPDATE},
-                     {"delete", ROW_DELETE},
-                     {"up-to-date", ROW_UP_TO_DATE},
-                     {"snapshot-end", ROW_SNAPSHOT_END},
-                     {"must-refetch", ROW_MUST_REFETCH}};
-        for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-                if (slice_eq(text, slice_cstr(kinds[i].text)))
-                        return kinds[i].kind;
-        return ROW_OTHER;
-}
-
-static enum outcome headers(struct cursor *c, struct row *out)
-{
-        bool first = true, done;
-        struct slice key, text;
-        TRY(expect(c, '{'));
-        for (;;) {
-                TRY(member(c, &first, &key, &done));
-                if (done)
-                        return OK;
-                if (KEY_IS(key, "operation") || KEY_IS(key, "control")) {
-                        TRY(string(c, &text));
-                        out->kind = kind_of(text);
-                } else if (KEY_IS(key, "global_last_seen_lsn")) {
-                        TRY(string(c, &out->lsn));
-                } else {
-                        TRY(skip(c));
-                }
-        }
-}
-
-static enum outcome message(struct cursor *c, struct row *out)
-{
-        bool first = true, done, has_headers = false;
-        struct slice key;
-        TRY(expect(c, '{'));
-        for (;;) {
-                TRY(member(c, &first, &key, &done));
-                if (done)
-                        return has_headers ? OK : BROKEN;
-                if (KEY_IS(key, "value")) {
-                        TRY(value(c, out));
-                } else if (KEY_IS(key, "headers")) {
-                        TRY(headers(c, out));
-                        has_headers = true;
-                } else {
-                        TRY(skip(c));
-                }
-        }
-}
-
-ssize_t row_parse(const char *bytes, size_t len, struct row *out)
-{
-        struct cursor c = {bytes, bytes + len};
-        struct row row = {.kind = ROW_OTHER, .lsn = SLICE_EMPTY};
-        switch (message(&c, &row)) {
-        case OK:
-                *out = row;
-                return c.at - bytes;
-        case INCOMPLETE:
-                return 0;
-        case BROKEN:
-                break;
-        }
-        return ERR_FORMAT;
 }
 
 void rows_init(struct rows *r, row_callback *cb, void *arg)
@@ -334,28 +102,47 @@ static ssize_t parse_lines(struct rows *r, const char *bytes, size_t len)
         }
 }
 
-/* Parses what was carried over together with what is new, and carries over what is left. */
-static int feed(struct rows *r, ssize_t (*parse)(struct rows *, const char *, size_t),
-                const char *bytes, size_t len)
+typedef ssize_t parse_function(struct rows *r, const char *bytes, size_t len);
+
+/* Completes the message that was carried over with as few of the new bytes as it takes: they are
+ * copied. Returns how many of them are consumed; all, when it is still incomplete. */
+static ssize_t finish_carried(struct rows *r, parse_function *parse, const char *bytes, size_t len)
 {
+        size_t before = r->carry.len, piece = CARRY_STEP;
+        for (size_t added = 0; added < len; piece *= 2) {
+                size_t more = len - added < piece ? len - added : piece;
+                buf_put(&r->carry, bytes + added, more);
+                if (buf_status(&r->carry))
+                        return ERR_LIMIT;
+                added += more;
+                ssize_t n = parse(r, r->carry.p, r->carry.len);
+                if (n < 0)
+                        return n;
+                if ((size_t)n > before) {
+                        buf_reset(&r->carry);
+                        return n - (ssize_t)before;
+                }
+                SLUICE_ASSERT(n == 0); /* what is carried begins with an incomplete message */
+        }
+        return (ssize_t)len;
+}
+
+static int feed(struct rows *r, parse_function *parse, const char *bytes, size_t len)
+{
+        if (r->carry.len > 0) {
+                ssize_t used = finish_carried(r, parse, bytes, len);
+                if (used < 0)
+                        return (int)used;
+                bytes += used;
+                len -= (size_t)used;
+        }
         if (len == 0)
                 return 0;
-        if (r->carry.len == 0) {
-                ssize_t n = parse(r, bytes, len);
-                if (n < 0)
-                        return (int)n;
-                buf_put(&r->carry, bytes + n, len - (size_t)n);
-                return buf_status(&r->carry);
-        }
-        buf_put(&r->carry, bytes, len);
-        if (buf_status(&r->carry))
-                return ERR_LIMIT;
-        ssize_t n = parse(r, r->carry.p, r->carry.len);
+        ssize_t n = parse(r, bytes, len);
         if (n < 0)
                 return (int)n;
-        memmove(r->carry.p, r->carry.p + n, r->carry.len - (size_t)n);
-        r->carry.len -= (size_t)n;
-        return 0;
+        buf_put(&r->carry, bytes + n, len - (size_t)n);
+        return buf_status(&r->carry);
 }
 
 int rows_feed(struct rows *r, const char *bytes, size_t len)
