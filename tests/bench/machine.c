@@ -134,7 +134,8 @@ static void add_pid_dir(struct machine *m, const char *dir)
                 fail("cannot read the directory %s", dir);
         for (int i = 0; i < n; i++) {
                 size_t len = strlen(entries[i]->d_name);
-                if (len > 4 && strcmp(entries[i]->d_name + len - 4, ".pid") == 0)
+                bool is_database = strncmp(entries[i]->d_name, "postgres", 8) == 0;
+                if (len > 4 && !is_database && strcmp(entries[i]->d_name + len - 4, ".pid") == 0)
                         add_pid_file(m, dir, entries[i]->d_name);
                 free(entries[i]);
         }
