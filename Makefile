@@ -131,9 +131,9 @@ integration: all ## integration tests against real Postgres and real clients (T=
 	@tools/run-integration-tests $(VARIANT) "$(T)"
 
 .PHONY: deploy-test
-deploy-test: all ## render deploy/k8s and compare it with what the services know
+deploy-test: all ## tests of the supervisor, the image and deploy/k8s
 	@tools/install-deps check
-	@node --test tests/deploy/
+	@tools/run-deploy-tests
 
 .PHONY: bench
 bench: ## benchmarks against physical references (M=mode: one of them at full length; M='live --help')

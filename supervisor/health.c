@@ -14,7 +14,8 @@
 #define HEALTH_MAGIC 0x68656c74u
 
 enum {
-        RETRY_MS = 25,     /* after an answer that is not 200, or a refused connection */
+        RETRY_MIN_MS = 20, /* after an answer that is not 200, or a refused connection; doubles */
+        RETRY_MAX_MS = 500,
         ATTEMPT_MS = 5000, /* an attempt without an answer is given up */
         ANSWER_MAX = 2048
 };
@@ -33,6 +34,7 @@ struct health {
         char answer[ANSWER_MAX + 1];
         size_t answer_len;
         bool sent;
+        uint64_t retry_ms;
         char reason[128];
 };
 
@@ -50,7 +52,8 @@ static void try_again(struct health *h, const char *reason)
 {
         snprintf(h->reason, sizeof(h->reason), "%s", reason);
         end_attempt(h);
-        loop_timer_set(h->timer, RETRY_MS);
+        loop_timer_set(h->timer, h->retry_ms);
+        h->retry_ms = h->retry_ms < RETRY_MAX_MS / 2 ? 2 * h->retry_ms : RETRY_MAX_MS;
 }
 
 static void on_answer(struct health *h)
@@ -173,8 +176,12 @@ struct health *health_new(struct loop *l, const char *host, uint16_t port,
 {
         SLUICE_ASSERT(l != NULL && host != NULL && on_healthy != NULL);
         struct health *h = mem_new(struct health);
-        *h = (struct health){
-                .magic = HEALTH_MAGIC, .loop = l, .on_healthy = on_healthy, .arg = arg, .fd = -1};
+        *h = (struct health){.magic = HEALTH_MAGIC,
+                             .loop = l,
+                             .on_healthy = on_healthy,
+                             .arg = arg,
+                             .fd = -1,
+                             .retry_ms = RETRY_MIN_MS};
         h->timer = loop_timer_new(l, on_timer, h);
         set_address(h, host, port);
         attempt(h);
