@@ -211,7 +211,7 @@ void plan_demo(const struct plan *p, struct plan_strings *strings, struct child_
                                    .run_dir = p->dir->run};
         envlist_init(&out->env, environ);
         envlist_set(&out->env, "DATABASE_URL", "%s", p->database_url);
-        envlist_set(&out->env, "PORT", "%u", plan_demo_port(p));
+        envlist_set(&out->env, "DEMO_PORT", "%u", plan_demo_port(p));
         envlist_set(&out->env, "SLUICE_URL", "http://127.0.0.1:%llu",
                     (unsigned long long)p->conf->http_port);
 }
@@ -223,6 +223,11 @@ const char *plan_http_host(const struct plan *p)
         if (p->conf->http_host[0] != '\0')
                 return p->conf->http_host;
         return p->open_to_all ? "127.0.0.1" : "0.0.0.0";
+}
+
+bool plan_demo_port_is_usual(const struct plan *p)
+{
+        return plan_demo_port(p) == p->conf->http_port + DEMO_PORT_ABOVE;
 }
 
 uint16_t plan_demo_port(const struct plan *p)

@@ -44,5 +44,7 @@ bool plan_has_demo(const struct plan *p);
 /* The address edges listen on. */
 const char *plan_http_host(const struct plan *p);
 uint16_t plan_demo_port(const struct plan *p);
+/* The page looks for the demo's write server at its own port + 100; false: it must be told. */
+bool plan_demo_port_is_usual(const struct plan *p);
 
 #endif

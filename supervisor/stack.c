@@ -173,6 +173,15 @@ static void start_services(struct stack *s)
 
 /* --- the beginning --- */
 
+static void announce_demo(const struct stack *s)
+{
+        printf("  demo page  http://%s:%" PRIu64 "/demo/", health_host(s->health),
+               s->conf->http_port);
+        if (!plan_demo_port_is_usual(&s->plan))
+                printf("?api=http://127.0.0.1:%u", plan_demo_port(&s->plan));
+        printf("   (open it in two windows)\n");
+}
+
 static void announce(const struct stack *s)
 {
         const char *secret = s->conf->secret[0] != '\0' ? "&secret=$SLUICE_SECRET" : "";
@@ -181,8 +190,7 @@ static void announce(const struct stack *s)
                health_host(s->health), s->conf->http_port, s->has_pg ? "todos" : "YOUR_TABLE",
                secret);
         if (plan_has_demo(&s->plan))
-                printf("  demo page  http://%s:%" PRIu64 "/demo/   (open it in two windows)\n",
-                       health_host(s->health), s->conf->http_port);
+                announce_demo(s);
         if (s->has_pg)
                 printf("  database   psql \"$(cat %s/database_url)\"\n", s->dir.root);
         printf("  stop       Ctrl-C\n\n");
