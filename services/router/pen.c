@@ -51,6 +51,30 @@ static inline bool word_needs_escape(uint64_t v)
         return ((control | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & highs) != 0;
 }
 
+/* The last bytes of a text that is no multiple of a word are looked at and copied as a word that
+ * overlaps the one before. */
+static inline bool copy_plain_tail(char *to, const char *from, size_t len)
+{
+        uint64_t v;
+        if (len >= sizeof(v)) {
+                memcpy(&v, from + len - sizeof(v), sizeof(v));
+                if (word_needs_escape(v))
+                        return false;
+                memcpy(to + len - sizeof(v), &v, sizeof(v));
+                return true;
+        }
+        uint32_t first, last;
+        if (len < sizeof(first))
+                return false;
+        memcpy(&first, from, sizeof(first));
+        memcpy(&last, from + len - sizeof(last), sizeof(last));
+        if (word_needs_escape((uint64_t)first << 32 | last))
+                return false;
+        memcpy(to, &first, sizeof(first));
+        memcpy(to + len - sizeof(last), &last, sizeof(last));
+        return true;
+}
+
 /* Copies up to the first byte that needs an escape; returns how many were copied. */
 static inline size_t copy_plain(char *to, const char *from, size_t len)
 {
@@ -59,9 +83,12 @@ static inline size_t copy_plain(char *to, const char *from, size_t len)
         for (; i + sizeof(v) <= len; i += sizeof(v)) {
                 memcpy(&v, from + i, sizeof(v));
                 if (word_needs_escape(v))
-                        break;
+                        goto bytes;
                 memcpy(to + i, &v, sizeof(v));
         }
+        if (i == len || copy_plain_tail(to, from, len))
+                return len;
+bytes:
         for (; i < len && !needs_escape(from[i]); i++)
                 to[i] = from[i];
         return i;
