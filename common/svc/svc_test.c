@@ -8,12 +8,14 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,12 +160,12 @@ static bool logged(const struct child *c, const char *text)
 /* Signals that come within half a second are one wish, so this insists until it is heard. */
 static int insist(struct child *c)
 {
-        siginfo_t ended = {0};
-        while (waitid(P_PID, (id_t)c->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-               ended.si_pid == 0) {
+        struct pollfd ended = {.fd = pidfd_open(c->pid, 0), .events = POLLIN};
+        assert_true(ended.fd >= 0);
+        do
                 kill(c->pid, SIGTERM);
-                usleep(20000);
-        }
+        while (poll(&ended, 1, 20) == 0);
+        close(ended.fd);
         return await_exit(c);
 }
 
