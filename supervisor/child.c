@@ -132,7 +132,7 @@ static void start_again_or_give_up(struct child *c, int result)
         uint64_t after_ms = 0;
         if (!backoff_ended(&c->backoff, clock_mono_ms(), result, &after_ms)) {
                 log_error("child_given_up",
-                          "%s %s and cannot be started: its reason is the last line it printed",
+                          "%s %s and cannot be started: the reason is in its lines above",
                           c->spec.name, what);
                 end(c, result);
                 return;
