@@ -121,7 +121,8 @@ static int begin_part(struct engine *e, struct cursor *c, const struct change_tx
                       bool *wanted)
 {
         *wanted = false;
-        if (!c->only && txn->first_part)
+        /* (a router that joins in the middle of a transaction sees only its later parts) */
+        if (!c->only && (txn->first_part || !xidset_has(e->xids, txn->xid)))
                 xidset_add(e->xids, txn->xid);
         if (lsn_cmp(txn->commit_lsn, *c->commit) <= 0) {
                 count(METRIC_SKIPPED, c->only ? 0 : 1);
@@ -225,14 +226,13 @@ void engine_rewind(struct engine *e)
         e->place.open = (lsn_t){0};
 }
 
-lsn_t engine_position(const struct engine *e)
+void engine_start_at(struct engine *e, lsn_t start)
 {
-        lsn_t at = e->place.applied;
-        /* the batch with the first part says it ends at the transaction before: ask for that one,
-         * too */
-        if (e->place.open.v != 0 && at.v > 0)
-                at.v--;
-        return at;
+        engine_rewind(e);
+        if (lsn_cmp(e->place.applied, start) < 0)
+                e->place.applied = start;
+        if (lsn_cmp(e->place.commit, start) < 0)
+                e->place.commit = start;
 }
 
 int engine_apply_held(struct engine *e, struct shape *s)

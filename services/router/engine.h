@@ -88,10 +88,9 @@ bool engine_reap(struct engine *e);
 int engine_apply(struct engine *e, struct batch *b);
 /* The stream starts again at or before what is applied: the transaction in progress comes again. */
 void engine_rewind(struct engine *e);
-/* What to ask a leader for: everything after this. A transaction in progress is asked for from its
- * first part. */
-lsn_t engine_position(const struct engine *e);
-/* Steps 6 of "Creating a shape": what was held for the shape is applied to it alone. */
+/* There are no shapes, and the stream has what commits after `start`. */
+void engine_start_at(struct engine *e, lsn_t start);
+/* Step 6 of "Creating a shape": what was held for the shape is applied to it alone. */
 int engine_apply_held(struct engine *e, struct shape *s);
 
 /* ---- shapes (lifecycle.c) */

@@ -279,15 +279,11 @@ static void append(struct buf *bytes, size_t start, struct slice entries)
         buf_put_slice(bytes, entries);
 }
 
-/* Snapshot chunk `chunk` from its run `run` on. */
-static int read_snapshot(struct store_txn *t, uint64_t id, uint32_t chunk, uint32_t run,
-                         uint64_t max_bytes, struct shapelog_read *out, struct buf *bytes)
+static int read_snapshot(struct store_txn *t, uint64_t id, uint32_t chunk, struct buf *bytes)
 {
         size_t start = bytes->len;
-        struct key from = key_at('L', id, snapshot_at(chunk, run));
+        struct key from = key_at('L', id, snapshot_at(chunk, 0));
         struct slice key, value;
-        out->end = out->at = (struct log_offset){0, chunk};
-        out->frozen = true;
         bool more = store_seek(t, key_slice(&from), &key, &value);
         for (; more && key_is(key, 'L', id); more = store_next(t, &key, &value)) {
                 struct log_offset at = key_offset(key);
@@ -296,10 +292,6 @@ static int read_snapshot(struct store_txn *t, uint64_t id, uint32_t chunk, uint3
                         break;
                 if (run_parse(value, &r) != 0)
                         return ERR_CORRUPT;
-                if (bytes->len > start && bytes->len - start + 1 + r.bytes.len > max_bytes) {
-                        out->at.op = SHAPELOG_IN_CHUNK | at.op;
-                        break;
-                }
                 append(bytes, start, r.bytes);
         }
         if (t->err)
@@ -401,15 +393,11 @@ int shapelog_read(struct store_txn *t, uint64_t shape_id, const struct shapelog_
                 return read_after(t, shape_id, after, range, out, bytes);
         }
 
-        bool inside = !range->from_start && after.op & SHAPELOG_IN_CHUNK;
-        uint64_t chunk = range->from_start ? 0 : inside ? after.op >> 32 & INT32_MAX : after.op + 1;
+        uint64_t chunk = range->from_start ? 0 : after.op + 1;
         if (chunk < tail.snapshot_closed) {
-                out->end = (struct log_offset){0, chunk};
+                out->end = out->at = (struct log_offset){0, chunk};
                 out->frozen = true;
-                if (range->max_bytes == 0)
-                        return 0;
-                return read_snapshot(t, shape_id, (uint32_t)chunk, inside ? (uint32_t)after.op : 0,
-                                     range->max_bytes, out, bytes);
+                return range->max_bytes ? read_snapshot(t, shape_id, (uint32_t)chunk, bytes) : 0;
         }
         if (!tail.snapshot_done) {
                 out->pending = true;

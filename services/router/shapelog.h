@@ -57,21 +57,18 @@ struct shapelog_place {
 
 /* ---- reading */
 
-/* The answer to a read; see the fetch message in common/wire/messages.def. Inside a snapshot chunk,
- * which has no offsets of its own, `at` is {0, SHAPELOG_IN_CHUNK | chunk << 32 | run}: good for
- * nothing but the next range's `after`. */
+/* The answer to a read; see the fetch message in common/wire/messages.def. */
 struct shapelog_read {
         struct log_offset end, at, tail;
         bool frozen, pending;
 };
 
-#define SHAPELOG_IN_CHUNK (UINT64_C(1) << 63)
-
 struct shapelog_range {
         bool from_start; /* offset -1 */
         struct log_offset after;
         struct log_offset limit; /* {0,0}: not known */
-        uint64_t max_bytes;      /* 0: only where it would end */
+        uint64_t max_bytes; /* 0: only where it would end. A snapshot chunk, which has no offsets
+                               inside, is read whole */
 };
 
 /* One read of one shape, in one read transaction; `out` gets the entries without brackets.

@@ -1,0 +1,214 @@
+#include "services/router/fetch.h"
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/bus/bus.h"
+#include "common/obs/log.h"
+#include "common/svc/svc.h"
+#include "common/wire/definition.h"
+#include "common/wire/msg.h"
+#include "common/wire/notice.h"
+#include "common/wire/wr.h"
+#include "services/router/metrics.h"
+#include "services/router/reply.h"
+#include "services/router/shape.h"
+#include "services/router/shapelog.h"
+
+enum {
+        REQUEST_MAX_BYTES = DEFINITION_MAX_BYTES + 4096,
+        FETCH_MAX_BYTES = 16 << 20, /* of entries in one answer, a single one aside */
+        REASON_MAX_BYTES = 4096
+};
+#define ENTRIES_MAX_BYTES ((size_t)1 << 30)
+
+struct fetch {
+        struct fetch_options o;
+        struct rpc_server *server;
+};
+
+/* Whether the handle names a shape that the store has. */
+static bool find_shape(struct store_txn *t, struct slice handle, uint64_t *id,
+                       struct shape_record_head *head)
+{
+        uint64_t created_us;
+        struct slice record;
+        return shape_parse_handle(handle, id, &created_us) == 0 &&
+               shapelog_get_record(t, *id, &record) && shape_record_head(record, head) == 0 &&
+               head->created_us == created_us;
+}
+
+/* ---- fetch */
+
+static void reply_gone(struct fetch *f, struct rpc_call *call, struct slice handle)
+{
+        struct buf failed;
+        uint64_t id, created_us;
+        buf_init(&failed, REQUEST_MAX_BYTES);
+        if (shape_parse_handle(handle, &id, &created_us) == 0 &&
+            graves_find(f->o.graves, id, created_us, clock_mono_ms(), &failed))
+                rpc_reply(call, buf_slice(&failed));
+        else
+                reply_refuse(call, 409, SLICE_LIT("no such shape"), 0);
+        buf_fini(&failed);
+}
+
+static int read_shape(struct fetch *f, const struct msg_fetch *m, struct shapelog_read *out,
+                      struct buf *bytes)
+{
+        struct store_txn t;
+        struct shape_record_head head;
+        uint64_t id;
+        struct shapelog_range range = {
+                .from_start = m->from_start,
+                .after = {m->tx, m->op},
+                .limit = {m->limit_tx, m->limit_op},
+                .max_bytes = m->max_bytes < FETCH_MAX_BYTES ? m->max_bytes : FETCH_MAX_BYTES};
+        store_begin_read(f->o.store, &t);
+        int err = ERR_NOTFOUND;
+        if (find_shape(&t, m->handle, &id, &head) && head.definition_hash == m->definition_hash)
+                err = shapelog_read(&t, id, &range, out, bytes);
+        if (t.err)
+                err = t.err;
+        store_abort(&t);
+        return err;
+}
+
+static void answer_fetch(struct fetch *f, struct rpc_call *call, const struct msg_fetch *m)
+{
+        struct buf bytes;
+        struct shapelog_read r;
+        /* read before the store is: what is said to be applied can be fetched */
+        lsn_t lsn = writer_applied(f->o.writer);
+        buf_init(&bytes, ENTRIES_MAX_BYTES);
+        int err = read_shape(f, m, &r, &bytes);
+        if (err == ERR_NOTFOUND) {
+                reply_gone(f, call, m->handle);
+        } else if (err && err != ERR_RANGE) {
+                log_error("fetch_failed", "shape %.*s cannot be read: %s", SLICE_FMT(m->handle),
+                          err_text(err));
+                reply_refuse(call, 500, SLICE_LIT("the shape's log cannot be read"), 0);
+        } else {
+                union msg ok = {.fetch_ok = {.type = MSG_fetch_ok,
+                                             .end_tx = r.end.tx,
+                                             .end_op = r.end.op,
+                                             .at_tx = r.at.tx,
+                                             .at_op = r.at.op,
+                                             .tail_tx = r.tail.tx,
+                                             .tail_op = r.tail.op,
+                                             .frozen = r.frozen,
+                                             .pending = r.pending,
+                                             .lsn = lsn.v,
+                                             .bytes = buf_slice(&bytes)}};
+                count(METRIC_FETCHES, 1);
+                count(METRIC_FETCH_BYTES, (int64_t)bytes.len);
+                reply_send(call, &ok);
+        }
+        buf_fini(&bytes);
+}
+
+/* ---- tails */
+
+static void put_tail(struct store_txn *t, struct slice handle, struct buf *out)
+{
+        struct shape_record_head head;
+        struct shape_tail tail;
+        uint64_t id;
+        if (!find_shape(t, handle, &id, &head) || !shapelog_get_tail(t, id, &tail)) {
+                wr_nil(out);
+                return;
+        }
+        notice_encode(out,
+                      &(struct notice){.kind = tail.snapshot_done ? NOTICE_APPEND : NOTICE_SNAPSHOT,
+                                       .handle = handle,
+                                       .prev = tail.log.at,
+                                       .tail = tail.log.at});
+}
+
+static void answer_tails(struct fetch *f, struct rpc_call *call, const struct msg_tails *m)
+{
+        struct buf tails;
+        struct store_txn t;
+        struct rd rd;
+        lsn_t lsn = writer_applied(f->o.writer);
+        buf_init(&tails, ENTRIES_MAX_BYTES);
+        rd_init(&rd, m->handles);
+        store_begin_read(f->o.store, &t);
+        while (!rd_at_end(&rd) && !rd.err)
+                put_tail(&t, rd_bytes(&rd), &tails);
+        int err = t.err;
+        store_abort(&t);
+        if (rd.err || err) {
+                reply_refuse(call, rd.err ? 400 : 500, SLICE_LIT("the tails cannot be told"), 0);
+        } else {
+                union msg ok = {.tails_ok = {.type = MSG_tails_ok,
+                                             .epoch = f->o.notices_epoch,
+                                             .lsn = lsn.v,
+                                             .tails = buf_slice(&tails)}};
+                reply_send(call, &ok);
+        }
+        buf_fini(&tails);
+}
+
+/* ---- status */
+
+static void answer_status(struct fetch *f, struct rpc_call *call)
+{
+        struct buf reason;
+        buf_init(&reason, REASON_MAX_BYTES);
+        enum svc_state state = svc_get_state(&reason);
+        union msg ok = {.status_ok = {.type = MSG_status_ok,
+                                      .state = (uint64_t)state,
+                                      .reason = buf_slice(&reason),
+                                      .epoch = f->o.notices_epoch,
+                                      .lsn = writer_applied(f->o.writer).v}};
+        reply_send(call, &ok);
+        buf_fini(&reason);
+}
+
+/* ---- */
+
+static void on_call(void *arg, struct rpc_call *call)
+{
+        struct fetch *f = arg;
+        union msg m;
+        if (msg_decode(rpc_call_body(call), &m) != 0) {
+                reply_refuse(call, 400, SLICE_LIT("malformed request"), 0);
+                return;
+        }
+        if (m.type == MSG_fetch)
+                answer_fetch(f, call, &m.fetch);
+        else if (m.type == MSG_tails)
+                answer_tails(f, call, &m.tails);
+        else if (m.type == MSG_resolve)
+                resolve_find(f->o.resolve, call, &m.resolve);
+        else if (m.type == MSG_delete_shape)
+                resolve_delete(f->o.resolve, call, &m.delete_shape);
+        else if (m.type == MSG_status)
+                answer_status(f, call);
+        else
+                reply_refuse(call, 400, SLICE_LIT("not a request to a router"), 0);
+}
+
+int fetch_open(struct fetch **out, const struct fetch_options *o, struct buf *why)
+{
+        struct fetch *f = mem_new(struct fetch);
+        f->o = *o;
+        int err = rpc_server_open(&f->server, o->url, o->concurrency, REQUEST_MAX_BYTES, on_call, f,
+                                  why);
+        if (err) {
+                mem_free(f);
+                return err;
+        }
+        *out = f;
+        return 0;
+}
+
+void fetch_close(struct fetch *f)
+{
+        if (!f)
+                return;
+        rpc_server_close(f->server);
+        mem_free(f);
+}

@@ -1,0 +1,30 @@
+/* The REP server for edges. A fetch is a pure function of one read transaction and is answered on
+ * the bus' thread, without the writer; so are tails. Resolving and deleting go to resolve.h. */
+#ifndef SERVICES_ROUTER_FETCH_H
+#define SERVICES_ROUTER_FETCH_H
+
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/store/store.h"
+#include "services/router/graves.h"
+#include "services/router/resolve.h"
+#include "services/router/writer.h"
+
+struct fetch;
+
+struct fetch_options {
+        const char *url;
+        struct store *store;
+        struct writer *writer;
+        struct resolve *resolve;
+        struct graves *graves;
+        uint64_t notices_epoch;
+        uint32_t concurrency;
+};
+
+int fetch_open(struct fetch **out, const struct fetch_options *o, struct buf *why);
+/* Every call given to resolve.h must have been answered (the writer is stopped). */
+void fetch_close(struct fetch *f);
+
+#endif

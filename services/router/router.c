@@ -1,0 +1,324 @@
+#include "services/router/router.h"
+
+#include "common/base/assert.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+#include "common/pg/pg.h"
+#include "common/store/store.h"
+#include "services/router/catalog.h"
+#include "services/router/fetch.h"
+#include "services/router/follow.h"
+#include "services/router/graves.h"
+#include "services/router/health.h"
+#include "services/router/metrics.h"
+#include "services/router/notify.h"
+#include "services/router/nursery.h"
+#include "services/router/resolve.h"
+#include "services/router/snapshot.h"
+#include "services/router/syncer.h"
+#include "services/router/writer.h"
+
+#define AT(member) offsetof(struct router_conf, member)
+
+const struct knob router_knobs[] = {
+        SVC_KNOBS(struct router_conf, "SLUICE_ROUTER", "0"),
+        {"DATABASE_URL", NULL, KNOB_URL, NULL, 0, 0, AT(database_url),
+         "the database whose tables are synced"},
+        {"SLUICE_CA_FILE", "ELECTRIC_DATABASE_CA_CERTIFICATE_FILE", KNOB_STR, "", 0, 0, AT(ca_file),
+         "certificates that the database's must be signed by"},
+        {"SLUICE_ROUTER_INDEX", NULL, KNOB_U64, "0", 0, 255, AT(index),
+         "which of the routers this is, from 0"},
+        {"SLUICE_ROUTER_DIR", NULL, KNOB_STR, NULL, 0, 0, AT(dir),
+         "directory of the shape logs; nobody else's"},
+        {"SLUICE_INGEST_CHANGES_URLS", NULL, KNOB_STR, NULL, 0, 0, AT(changes_urls),
+         "where the ingests publish changes, comma separated"},
+        {"SLUICE_INGEST_CONTROL_URLS", NULL, KNOB_STR, NULL, 0, 0, AT(control_urls),
+         "where the ingests answer, in the same order"},
+        {"SLUICE_ROUTER_NOTICES_URL", NULL, KNOB_STR, NULL, 0, 0, AT(notices_url),
+         "where to publish notices for edges"},
+        {"SLUICE_ROUTER_FETCH_URL", NULL, KNOB_STR, NULL, 0, 0, AT(fetch_url),
+         "where to answer edges"},
+        {"SLUICE_STREAM_ID", "ELECTRIC_REPLICATION_STREAM_ID", KNOB_STR, "default", 0, 0,
+         AT(stream_id), "name of the replication stream"},
+        {"SLUICE_CHUNK_BYTES", "ELECTRIC_SHAPE_CHUNK_BYTES_THRESHOLD", KNOB_BYTES, "10485760", 1,
+         1 << 30, AT(chunk_bytes), "size at which a chunk of a shape's log is closed"},
+        {"SLUICE_MAP_BYTES", NULL, KNOB_BYTES, "64g", 1 << 20, UINT64_C(1) << 46, AT(map_bytes),
+         "the most that the shape logs may take on disk"},
+        {"SLUICE_SNAPSHOT_CONNECTIONS", NULL, KNOB_U64, "4", 1, 256, AT(snapshot_connections),
+         "connections to the database for initial snapshots"},
+        {"SLUICE_SCHEMA_PERIOD", "ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD", KNOB_DURATION, "60s",
+         100, 86400000, AT(schema_period_ms), "how often tables are compared with the catalog"},
+};
+const size_t router_n_knobs = sizeof(router_knobs) / sizeof(router_knobs[0]);
+
+enum {
+        MAX_READERS = 512,
+        MAX_JOBS = 10000,
+        CATALOG_QUEUE = 1000,
+        CATALOG_TIMEOUT_MS = 10000,
+        FIRST_ROW_TIMEOUT_MS = 30000,
+        SNAPSHOT_BATCH_BYTES = 256 * 1024,
+        MAX_PENDING_BYTES = 32 << 20,
+        MAX_HELD_BYTES = 32 << 20,
+        MAX_QUEUE_BYTES = 128 << 20,
+        FETCH_CONCURRENCY = 256
+};
+
+/* The parts, in the order in which they are opened. */
+static struct router {
+        const struct router_conf *conf;
+        struct store *store;
+        struct notify *notify;
+        struct writer *writer;
+        struct syncer *syncer;
+        struct graves *graves;
+        struct follow *follow;
+        struct nursery nursery;
+        struct snapshot_pool *snapshots;
+        struct catalog *catalog;
+        struct resolve *resolve;
+        struct fetch *fetch;
+} router;
+
+/* ---- what the writer tells */
+
+static void on_applied(void *arg, uint64_t epoch, uint64_t seq, lsn_t applied)
+{
+        (void)arg;
+        follow_applied(router.follow, epoch, seq, applied);
+}
+
+static void on_committed(void *arg, lsn_t applied)
+{
+        (void)arg;
+        syncer_committed(router.syncer, applied);
+}
+
+static void on_synced(void *arg, lsn_t synced)
+{
+        (void)arg;
+        follow_synced(router.follow, synced);
+}
+
+static void on_lost(void *arg)
+{
+        (void)arg;
+        follow_lost(router.follow);
+}
+
+static void on_full(void *arg, bool full)
+{
+        (void)arg;
+        health_full(full);
+}
+
+static void on_gone(void *arg, const struct shape *s)
+{
+        (void)arg;
+        snapshot_cancel(router.snapshots, s->id);
+}
+
+static void on_table(void *arg, uint32_t oid, bool used)
+{
+        (void)arg;
+        if (used)
+                catalog_watch_add(router.catalog, oid);
+        else
+                catalog_watch_remove(router.catalog, oid);
+}
+
+/* ---- what the catalog tells */
+
+struct news {
+        uint32_t oid;
+        struct table *table; /* owned, NULL: gone */
+};
+
+static void run_news(void *arg, struct engine *e, bool full)
+{
+        const struct news *n = arg;
+        (void)full;
+        engine_drift(e, n->oid, n->table);
+}
+
+static void after_news(void *arg, int err)
+{
+        struct news *n = arg;
+        (void)err;
+        table_free(n->table);
+        mem_free(n);
+}
+
+static void on_drift(void *arg, uint32_t oid, bool gone, const struct table *table)
+{
+        struct buf bytes;
+        struct news *n = mem_new(struct news);
+        (void)arg;
+        n->oid = oid;
+        if (!gone) {
+                buf_init(&bytes, (size_t)16 << 20);
+                table_encode(table, &bytes);
+                int err = table_decode(buf_slice(&bytes), &n->table);
+                SLUICE_ASSERT(err == 0);
+                buf_fini(&bytes);
+        }
+        writer_post(router.writer, WRITER_COMMIT, run_news, after_news, n);
+}
+
+/* ---- starting and stopping */
+
+static int open_store(const struct router_conf *c, struct buf *why)
+{
+        bool unclean;
+        struct store_options o = {.path = c->dir,
+                                  .format = "sluice-router 1",
+                                  .max_bytes = c->map_bytes,
+                                  .max_readers = MAX_READERS};
+        int err = store_open(&router.store, &o, &unclean, why);
+        if (err || !unclean)
+                return err;
+        log_warning("store_unclean", "the machine went down before the shape logs were synced: "
+                                     "they are dropped and made anew");
+        return store_wipe(router.store, why);
+}
+
+static int open_writer(const struct router_conf *c, struct buf *why)
+{
+        struct writer_options o = {.engine = {.store = router.store,
+                                              .chunk_bytes = c->chunk_bytes,
+                                              .index = (uint32_t)c->index,
+                                              .max_pending = MAX_PENDING_BYTES,
+                                              .max_held = MAX_HELD_BYTES,
+                                              .wall_us = clock_wall_us},
+                                   .notify = router.notify,
+                                   .max_queue_bytes = MAX_QUEUE_BYTES,
+                                   .on_applied = on_applied,
+                                   .on_committed = on_committed,
+                                   .on_lost = on_lost,
+                                   .on_full = on_full,
+                                   .on_gone = on_gone,
+                                   .on_table = on_table};
+        return writer_open(&router.writer, &o, why);
+}
+
+static int open_follow(struct loop *loop, const struct router_conf *c, struct buf *why)
+{
+        struct follow_options o = {.loop = loop,
+                                   .writer = router.writer,
+                                   .index = (uint32_t)c->index,
+                                   .changes_urls = c->changes_urls,
+                                   .control_urls = c->control_urls};
+        return follow_open(&router.follow, &o, why);
+}
+
+static int open_snapshots(const struct router_conf *c, struct buf *why)
+{
+        router.nursery = (struct nursery){.writer = router.writer,
+                                          .follow = router.follow,
+                                          .graves = router.graves,
+                                          .index = (uint32_t)c->index};
+        struct snapshot_sink sink = nursery_sink(&router.nursery);
+        struct snapshot_options o = {.database_url = c->database_url,
+                                     .ca_file = c->ca_file,
+                                     .workers = (uint32_t)c->snapshot_connections,
+                                     .chunk_bytes = c->chunk_bytes,
+                                     .batch_bytes = SNAPSHOT_BATCH_BYTES,
+                                     .first_row_timeout_ms = FIRST_ROW_TIMEOUT_MS,
+                                     .max_queue = MAX_JOBS};
+        return snapshot_pool_open(&router.snapshots, &o, &sink, why);
+}
+
+static int open_catalog(const struct router_conf *c, struct buf *why)
+{
+        struct catalog_options o = {.database_url = c->database_url,
+                                    .ca_file = c->ca_file,
+                                    .max_queue = CATALOG_QUEUE,
+                                    .timeout_ms = CATALOG_TIMEOUT_MS};
+        return catalog_open(&router.catalog, &o, why);
+}
+
+static int open_fetch(const struct router_conf *c, struct buf *why)
+{
+        struct resolve_options r = {.writer = router.writer,
+                                    .catalog = router.catalog,
+                                    .snapshots = router.snapshots,
+                                    .max_jobs = MAX_JOBS};
+        router.resolve = resolve_new(&r);
+        struct fetch_options o = {.url = c->fetch_url,
+                                  .store = router.store,
+                                  .writer = router.writer,
+                                  .resolve = router.resolve,
+                                  .graves = router.graves,
+                                  .notices_epoch = notify_epoch(router.notify),
+                                  .concurrency = FETCH_CONCURRENCY};
+        return fetch_open(&router.fetch, &o, why);
+}
+
+static void watch_table(void *arg, uint32_t oid)
+{
+        (void)arg;
+        catalog_watch_add(router.catalog, oid);
+}
+
+int router_start(struct loop *loop, void *conf, struct buf *why)
+{
+        const struct router_conf *c = conf;
+        router.conf = c;
+        health_init();
+        int err = pg_check_url(c->database_url, c->ca_file, why);
+        if (!err)
+                err = open_store(c, why);
+        if (!err)
+                err = notify_open(&router.notify, c->notices_url, clock_wall_us(), why);
+        if (!err)
+                err = open_writer(c, why);
+        if (err)
+                return err;
+        router.graves = graves_new();
+        router.syncer = syncer_new(router.store, on_synced, NULL);
+        err = open_follow(loop, c, why);
+        if (!err)
+                err = open_snapshots(c, why);
+        if (!err)
+                err = open_catalog(c, why);
+        if (!err)
+                err = open_fetch(c, why);
+        if (err)
+                return err;
+        writer_each_table(router.writer, watch_table, NULL);
+        catalog_watch(router.catalog, (uint32_t)c->schema_period_ms, on_drift, NULL);
+        writer_start(router.writer);
+        follow_start(router.follow);
+        return 0;
+}
+
+void router_drain(void)
+{
+        /* what is not applied is asked for again; what is applied is synced at the end */
+        follow_stop(router.follow);
+        svc_drained();
+}
+
+/* Nobody waits for the writer when it is gone: it goes first, and who calls it afterwards is told
+ * so. */
+void router_stop(void)
+{
+        follow_stop(router.follow);
+        if (router.writer)
+                writer_stop(router.writer);
+        if (router.snapshots)
+                snapshot_pool_close(router.snapshots);
+        if (router.catalog)
+                catalog_close(router.catalog);
+        fetch_close(router.fetch);
+        syncer_free(router.syncer);
+        follow_close(router.follow);
+        resolve_free(router.resolve);
+        writer_close(router.writer);
+        graves_free(router.graves);
+        notify_close(router.notify);
+        if (router.store)
+                store_close(router.store);
+}
