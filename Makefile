@@ -128,6 +128,7 @@ check: ## every check there is; the last line counts them
 .PHONY: integration
 integration: all ## integration tests against real Postgres and real clients (T=words of a test's name)
 	@tools/install-deps check
+	@$(MAKE) --no-print-directory demo
 	@tools/run-integration-tests $(VARIANT) "$(T)"
 
 .PHONY: deploy-test
