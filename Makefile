@@ -137,7 +137,7 @@ deploy-test: all ## tests of the supervisor, the image and deploy/k8s
 	@tools/run-deploy-tests
 
 .PHONY: bench
-bench: ## benchmarks against physical references (M=mode: one of them at full length; M='live --help')
+bench: ## benchmarks against physical references (M=mode: one of them at full length)
 	@tools/install-deps bench
 	@$(MAKE) --no-print-directory all $(BUILD)/sluice-bench
 	@tools/run-bench $(BUILD) $(M)
