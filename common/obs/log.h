@@ -1,5 +1,6 @@
-/* Structured logs on stderr, one line each (logfmt): ts level svc event key=value… msg. The event is a stable
- * name that alerts may match. Secrets never appear: values are the caller's choice. Any thread; a line is one write(2). */
+/* Structured logs on stderr, one line each (logfmt): ts level svc event key=value… msg. The event
+ * is a stable name that alerts may match. Secrets never appear: values are the caller's choice. Any
+ * thread; a line is one write(2). */
 #ifndef COMMON_OBS_LOG_H
 #define COMMON_OBS_LOG_H
 

@@ -1,5 +1,5 @@
-/* Counters and gauges, declared in one table per service and shown as Prometheus text on the admin port.
- * Updating is one relaxed atomic operation from any thread. */
+/* Counters and gauges, declared in one table per service and shown as Prometheus text on the admin
+ * port. Updating is one relaxed atomic operation from any thread. */
 #ifndef COMMON_OBS_METRIC_H
 #define COMMON_OBS_METRIC_H
 

@@ -1,4 +1,5 @@
-/* An event loop of one thread: file descriptors, timers, and functions posted from other threads. epoll. */
+/* An event loop of one thread: file descriptors, timers, and functions posted from other threads.
+ * epoll. */
 #ifndef COMMON_SVC_LOOP_H
 #define COMMON_SVC_LOOP_H
 
@@ -16,19 +17,20 @@ typedef void loop_callback(void *arg);
 
 /* Asserts that the kernel gives what is asked. */
 struct loop *loop_new(void);
-/* Runs what was posted and not run yet, cancels the timers, then frees. Watches end before it; timers may be
- * freed after it. */
+/* Runs what was posted and not run yet, cancels the timers, then frees. Watches end before it;
+ * timers may be freed after it. */
 void loop_free(struct loop *l);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *l);
 /* Any thread. */
 void loop_stop(struct loop *l);
-/* Any thread: `cb(arg)` runs on the loop, in the order posted, never inside this call. The queue has no
- * limit of its own: callers bound what they have under way (I7). */
+/* Any thread: `cb(arg)` runs on the loop, in the order posted, never inside this call. The queue
+ * has no limit of its own: callers bound what they have under way (I7). */
 void loop_post(struct loop *l, loop_callback *cb, void *arg);
 
 /* The rest: the loop's own thread, or before it runs. */
-struct loop_fd *loop_watch(struct loop *l, int fd, uint32_t events, loop_fd_callback *cb, void *arg);
+struct loop_fd *loop_watch(struct loop *l, int fd, uint32_t events, loop_fd_callback *cb,
+                           void *arg);
 void loop_watch_set(struct loop_fd *w, uint32_t events); /* 0: paused */
 /* The fd stays open. Allowed inside any callback. */
 void loop_unwatch(struct loop_fd *w);

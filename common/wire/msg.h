@@ -1,5 +1,5 @@
-/* Messages between the services as C structs, made from messages.def. STR and BIN fields borrow: from
- * the caller when encoding, from the received bytes when decoding. */
+/* Messages between the services as C structs, made from messages.def. STR and BIN fields borrow:
+ * from the caller when encoding, from the received bytes when decoding. */
 #ifndef COMMON_WIRE_MSG_H
 #define COMMON_WIRE_MSG_H
 
@@ -12,7 +12,7 @@
 enum { WIRE_VERSION = 1 };
 
 enum msg_type {
-#define MSG(name, number, what)  MSG_##name = number,
+#define MSG(name, number, what) MSG_##name = number,
 #define END()
 #define U64(name, what)
 #define BOOL(name, what)
@@ -27,8 +27,12 @@ enum msg_type {
 #undef BIN
 };
 
-#define MSG(name, number, what) struct msg_##name { enum msg_type type;
-#define END() };
+#define MSG(name, number, what)                                                                    \
+        struct msg_##name {                                                                        \
+                enum msg_type type;
+#define END()                                                                                      \
+        }                                                                                          \
+        ;
 #define U64(name, what)  uint64_t name;
 #define BOOL(name, what) bool name;
 #define STR(name, what)  struct slice name;
@@ -61,8 +65,8 @@ union msg {
 
 /* Appends the encoding of m->type's message; the buffer's sticky error says whether it fitted. */
 void msg_encode(struct buf *out, const union msg *m);
-/* Whole input must be one message: ERR_FORMAT, ERR_VERSION. *m is written only on success and borrows
- * from `bytes`. */
+/* Whole input must be one message: ERR_FORMAT, ERR_VERSION. *m is written only on success and
+ * borrows from `bytes`. */
 int msg_decode(struct slice bytes, union msg *m);
 /* "hello", …; "unknown". */
 const char *msg_name(enum msg_type type);
