@@ -50,7 +50,7 @@ struct catalog {
 
         /* The worker's. */
         PGconn *conn;
-        bool unreachable; /* said so in the log already */
+        bool unreachable; /* the database did not answer when it was last asked; the log says so */
         uint64_t idle_at_ms, watch_at_ms;
 };
 
@@ -113,8 +113,11 @@ static void after_statement(struct catalog *c, int err, const char *state, const
         if (err == 0 || err == ERR_NOTFOUND || is_bad_name(err, state))
                 return;
         log_warning("catalog_query_failed", "%s %.*s", state, SLICE_FMT(buf_slice(why)));
-        if (err != ERR_DB)
-                disconnect(c);
+        if (err == ERR_DB)
+                return;
+        if (err == ERR_TIMEOUT)
+                c->unreachable = true; /* until a new connection shows the contrary */
+        disconnect(c);
 }
 
 /* ---- look-ups */
@@ -220,8 +223,6 @@ static void serve(struct catalog *c, struct request *r)
                 definition_fini(&d);
         }
         answer_request(r, &answer);
-        if (c->unreachable)
-                refuse_waiting(c);
 }
 
 /* ---- the reconciler */
@@ -360,6 +361,8 @@ static void *run(void *arg)
                         disconnect(c);
                         return NULL;
                 }
+                if (c->unreachable)
+                        refuse_waiting(c);
                 c->idle_at_ms = clock_mono_ms() + IDLE_CLOSE_MS;
         }
 }

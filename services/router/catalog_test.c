@@ -2,13 +2,17 @@
  * sluice_catalog_test is the test's own. */
 #include "services/router/catalog.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "common/base/clock.h"
 #include "common/pg/pg.h"
 #include "services/router/render.h"
 #include "services/router/test_db.h"
@@ -241,6 +245,60 @@ static void unreachable_database(void **state)
         catalog_close(c);
 }
 
+static int listen_in_silence(uint16_t *port)
+{
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof(at);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+        assert_int_equal(listen(fd, 8), 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+        *port = ntohs(at.sin_port);
+        return fd;
+}
+
+/* Something accepts connections and says nothing: everybody who waits is told after one deadline.
+ */
+static void silent_database(void **state)
+{
+        (void)state;
+        enum { TIMEOUT_MS = 1000 };
+        uint16_t port;
+        char url[64];
+        int fd = listen_in_silence(&port);
+        snprintf(url, sizeof(url), "postgres://nobody@127.0.0.1:%u/none", (unsigned)port);
+        struct catalog *c = open_catalog(url, TIMEOUT_MS);
+        struct waiter w = WAITER;
+        uint64_t started_ms = clock_mono_ms();
+        for (int i = 0; i < 3; i++)
+                request(c, SLICE_LIT(SCHEMA), SLICE_LIT("t"), &w);
+        await_answers(&w, 3);
+        assert_in_range(clock_mono_ms() - started_ms, 0, 2 * TIMEOUT_MS);
+        assert_int_equal(w.answer.status, 503);
+        catalog_answer_fini(&w.answer);
+        catalog_close(c);
+        close(fd);
+}
+
+/* The connection is there, but the statement does not come back. */
+static void stuck_statement(void **state)
+{
+        test_db_sql(*state, "create table t (id int primary key)");
+        struct catalog *c = open_catalog(test_db_url(), 500);
+        struct catalog_answer a = ask(c, "t");
+        assert_int_equal(a.status, 0);
+        catalog_answer_fini(&a);
+        test_db_sql(*state, "begin; lock table pg_catalog.pg_index in access exclusive mode");
+        a = ask(c, "t");
+        assert_int_equal(a.status, 503);
+        catalog_answer_fini(&a);
+        test_db_sql(*state, "rollback");
+        a = ask(c, "t");
+        assert_int_equal(a.status, 0);
+        catalog_answer_fini(&a);
+        catalog_close(c);
+}
+
 /* ---- the reconciler */
 
 struct drift {
@@ -317,6 +375,8 @@ int main(void)
                                                 test_db_teardown),
                 cmocka_unit_test_setup_teardown(reconciler, setup, test_db_teardown),
                 cmocka_unit_test(unreachable_database),
+                cmocka_unit_test(silent_database),
+                cmocka_unit_test_setup_teardown(stuck_statement, setup, test_db_teardown),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

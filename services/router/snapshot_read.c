@@ -88,13 +88,15 @@ static int run_steps(struct run *run)
         return err;
 }
 
+/* What the clients are told may be less than what the database said; the sink logs the former. */
 static void report_failure(struct run *run)
 {
         const struct snapshot_sink *sink = run->reader->sink;
         struct snapshot_failure f = trouble_failure(&run->trouble);
-        log_warning("snapshot_failed", "shape=%llu status=%u %.*s (%.*s)",
-                    (unsigned long long)run->job->shape_id, f.status, SLICE_FMT(f.body),
-                    SLICE_FMT(buf_slice(&run->why)));
+        if (run->why.len > 0)
+                log_warning("snapshot_database_error", "shape %llu: %.*s",
+                            (unsigned long long)run->job->shape_id,
+                            SLICE_FMT(buf_slice(&run->why)));
         sink->failed(sink->arg, run->job->shape_id, &f);
 }
 
