@@ -6,6 +6,9 @@
  * so what it wrote before is not published, even though it commits later: a snapshot must not begin
  * while one is left, for it would see neither.
  *
+ * Altering takes locks and may wait for them: one table at a time, and whatever needs no altering
+ * goes first.
+ *
  * A table that was found in order once in this epoch is only looked at again: one query. Waiting
  * requests are polled together, so one that waits for a long transaction does not hold up the
  * others; both queues are bounded by the number of calls that control.c takes. */
@@ -17,17 +20,11 @@
 
 #include "common/bus/bus.h"
 #include "common/wire/msg.h"
-#include "services/ingest/publication.h"
+#include "services/ingest/publisher.h"
 
 struct ensure;
 
-struct ensure_options {
-        const char *url, *ca_file;
-        struct object_names names;
-        bool manual; /* never alter anything */
-};
-
-struct ensure *ensure_new(const struct ensure_options *o);
+struct ensure *ensure_new(const struct publisher_options *o);
 /* Takes the call; answers it from the worker. */
 void ensure_submit(struct ensure *e, struct rpc_call *call, const struct msg_ensure_table *m,
                    uint64_t epoch);

@@ -68,10 +68,10 @@ static void make_parts(void)
                                     .on_confirmed = on_confirmed,
                                     .on_restart = on_restart,
                                     .on_bare_relation = on_bare_relation};
-        struct ensure_options eo = {.url = c->database_url,
-                                    .ca_file = c->ca_file,
-                                    .names = self.names,
-                                    .manual = c->manual_publishing};
+        struct publisher_options eo = {.url = c->database_url,
+                                       .ca_file = c->ca_file,
+                                       .names = self.names,
+                                       .manual = c->manual_publishing};
         self.stream = stream_new(self.loop, &so);
         self.ensure = ensure_new(&eo);
         self.repl = repl_new(self.loop, c, &self.names, self.stream);

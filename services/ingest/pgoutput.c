@@ -39,7 +39,7 @@ static uint8_t take_u8(struct cursor *c)
 static uint16_t take_u16(struct cursor *c)
 {
         const unsigned char *at = take(c, 2);
-        return at ? (uint16_t)(at[0] << 8 | at[1]) : 0;
+        return at ? (uint16_t)((unsigned)at[0] << 8 | (unsigned)at[1]) : 0;
 }
 
 static uint32_t read_u32(const unsigned char *at)
