@@ -1,0 +1,348 @@
+#include "services/edge/chunk.h"
+
+#include "common/base/assert.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+
+static void make_key(struct chunk_key *key, const struct shape *shape,
+                     const struct offset_request *from)
+{
+        struct slice handle = shape_handle(shape);
+        uint64_t at[2] = {0, 0};
+        memcpy(key->bytes, handle.p, handle.len);
+        key->bytes[handle.len] = (char)from->kind;
+        if (from->kind == OFFSET_AT) {
+                at[0] = from->at.tx;
+                at[1] = from->at.op;
+        }
+        memcpy(key->bytes + handle.len + 1, at, sizeof(at));
+        key->len = (uint32_t)(handle.len + 1 + sizeof(at));
+}
+
+static struct slice key_slice(const struct chunk_key *key)
+{
+        return slice_of(key->bytes, key->len);
+}
+
+static void leave_table(struct chunk *c)
+{
+        if (!c->in_table)
+                return;
+        hmap_take(&c->worker->chunks, key_slice(&c->key));
+        c->in_table = false;
+}
+
+static bool has_piece(const struct chunk *c, uint32_t i)
+{
+        return i >= c->n_dropped && i < c->n_pieces;
+}
+
+static void drop_piece(struct chunk *c)
+{
+        blob_unref(c->pieces[c->n_dropped].blob);
+        c->pieces[c->n_dropped].blob = NULL;
+        c->n_dropped++;
+}
+
+static void free_chunk(struct chunk *c)
+{
+        leave_table(c);
+        while (c->n_dropped < c->n_pieces)
+                drop_piece(c);
+        mem_free(c->pieces);
+        blob_unref(c->failure);
+        shape_unref(c->shape);
+        c->magic = 0;
+        mem_free(c);
+}
+
+static void free_if_unused(struct chunk *c)
+{
+        if (list_empty(&c->readers) && !c->fetching && !c->held && !lru_contains(&c->lru))
+                free_chunk(c);
+}
+
+static void evict(struct worker *w)
+{
+        struct lru_node *n;
+        while ((n = lru_evict(&w->chunk_lru))) {
+                struct chunk *c = LIST_OBJ(n, struct chunk, lru);
+                edge_count(EDGE_CACHE_BYTES, -(int64_t)n->bytes);
+                leave_table(c);
+                free_if_unused(c);
+        }
+}
+
+/* ---- fetching */
+
+static void on_fetched(void *state, void *arg, const struct upstream_reply *reply);
+
+static void fetch(struct chunk *c)
+{
+        bool first = c->state == CHUNK_ASKING;
+        struct msg_fetch m = {.type = MSG_fetch,
+                              .handle = shape_handle(c->shape),
+                              .definition_hash = c->definition_hash,
+                              .max_bytes = CHUNK_PIECE_BYTES};
+        if (first) {
+                m.from_start = c->from.kind != OFFSET_AT;
+                if (c->from.kind == OFFSET_NOW)
+                        m.max_bytes = 0;
+                m.tx = c->from.at.tx;
+                m.op = c->from.at.op;
+        } else {
+                m.tx = c->at.tx;
+                m.op = c->at.op;
+                m.limit_tx = c->end.tx;
+                m.limit_op = c->end.op;
+        }
+        c->fetching = true;
+        union msg any = {.fetch = m};
+        upstream_call(c->worker->edge->upstream, c->worker->index, c->shape->shard, &any,
+                      on_fetched, c);
+}
+
+static void add_piece(struct chunk *c, const struct upstream_reply *reply)
+{
+        struct slice bytes = reply->msg.fetch_ok.bytes;
+        if (bytes.len == 0)
+                return;
+        c->pieces = mem_resize(c->pieces, c->n_pieces + 1, sizeof(*c->pieces));
+        c->pieces[c->n_pieces++] = (struct chunk_piece){blob_ref(reply->blob), bytes};
+        c->bytes += bytes.len;
+}
+
+static bool is_whole(const struct chunk *c)
+{
+        return offset_cmp(c->at, c->end) >= 0;
+}
+
+static bool too_big_to_keep(const struct chunk *c)
+{
+        return c->bytes > c->worker->chunk_lru.max_bytes / 2;
+}
+
+static void keep_or_forget(struct chunk *c)
+{
+        if (!c->frozen || too_big_to_keep(c) || c->n_dropped > 0) {
+                leave_table(c);
+                return;
+        }
+        if (c->state != CHUNK_WHOLE || !c->in_table)
+                return;
+        size_t bytes = c->bytes + sizeof(*c) + c->n_pieces * sizeof(struct blob);
+        if (lru_add(&c->worker->chunk_lru, &c->lru, bytes))
+                edge_count(EDGE_CACHE_BYTES, (int64_t)bytes);
+        else
+                leave_table(c);
+}
+
+static void take_first(struct chunk *c, const struct upstream_reply *reply, struct list *woken)
+{
+        const struct msg_fetch_ok *m = &reply->msg.fetch_ok;
+        c->lsn.v = m->lsn;
+        c->tail = (struct log_offset){m->tail_tx, m->tail_op};
+        if (m->pending) {
+                c->state = CHUNK_PENDING;
+                leave_table(c);
+                return;
+        }
+        c->end = (struct log_offset){m->end_tx, m->end_op};
+        c->at = (struct log_offset){m->at_tx, m->at_op};
+        if (c->from.kind == OFFSET_NOW) {
+                c->state = CHUNK_WHOLE; /* only the tail was asked for */
+        } else {
+                c->frozen = m->frozen;
+                add_piece(c, reply);
+                c->state = is_whole(c) ? CHUNK_WHOLE : CHUNK_OPEN;
+        }
+        shape_learn_tail(c->shape, c->tail, c->generation, woken);
+}
+
+/* A later piece must take the read forward, or it would never end. */
+static int take_later(struct chunk *c, const struct upstream_reply *reply)
+{
+        const struct msg_fetch_ok *m = &reply->msg.fetch_ok;
+        struct log_offset at = {m->at_tx, m->at_op};
+        if (m->pending || offset_cmp(at, c->at) <= 0)
+                return ERR_FORMAT;
+        c->at = at;
+        add_piece(c, reply);
+        if (is_whole(c))
+                c->state = CHUNK_WHOLE;
+        return 0;
+}
+
+static void fail(struct chunk *c, int err, const struct upstream_reply *reply)
+{
+        c->state = CHUNK_FAILED;
+        c->err = err;
+        if (err == ERR_DENIED)
+                c->failure = blob_ref(reply->blob);
+        else
+                edge_count(EDGE_CALLS_FAILED, 1);
+        leave_table(c);
+}
+
+/* Each reader once; a callback may detach any reader. */
+static void tell_readers(struct chunk *c)
+{
+        struct list todo, *node;
+        list_init(&todo);
+        while ((node = list_pop_front(&c->readers)))
+                list_push_back(&todo, node);
+        while ((node = list_pop_front(&todo))) {
+                struct chunk_reader *r = LIST_OBJ(node, struct chunk_reader, node);
+                list_push_back(&c->readers, &r->node);
+                r->cb(r->arg);
+        }
+}
+
+static void on_fetched(void *state, void *arg, const struct upstream_reply *reply)
+{
+        struct chunk *c = arg;
+        struct worker *w = state;
+        CHECK_OBJ(c, CHUNK_MAGIC);
+        int err = reply->err;
+        c->fetching = false;
+        c->held = true;
+        if (err == 0 && reply->msg.type == MSG_failed)
+                err = ERR_DENIED;
+        else if (err == 0 && reply->msg.type != MSG_fetch_ok)
+                err = ERR_FORMAT;
+        else if (err == 0 && c->state == CHUNK_ASKING)
+                take_first(c, reply, &w->woken);
+        else if (err == 0)
+                err = take_later(c, reply);
+        if (err != 0)
+                fail(c, err, reply);
+        else if (c->state != CHUNK_PENDING)
+                keep_or_forget(c);
+        tell_readers(c);
+        c->held = false;
+        evict(w);
+        free_if_unused(c);
+        worker_run(w);
+}
+
+/* ---- reading */
+
+static struct chunk *new_chunk(struct worker *w, struct shape *shape, uint64_t definition_hash,
+                               const struct offset_request *from, const struct chunk_key *key)
+{
+        struct chunk *c = mem_new(struct chunk);
+        c->magic = CHUNK_MAGIC;
+        c->worker = w;
+        c->shape = shape_ref(shape);
+        c->definition_hash = definition_hash;
+        c->from = *from;
+        c->state = CHUNK_ASKING;
+        c->generation = worker_generation(w, shape->shard);
+        list_init(&c->readers);
+        lru_node_init(&c->lru);
+        c->key = *key;
+        return c;
+}
+
+bool chunk_read(struct worker *w, struct shape *shape, uint64_t definition_hash,
+                const struct offset_request *from, struct chunk_reader *r, void (*cb)(void *arg),
+                void *arg)
+{
+        SLUICE_ASSERT(r->chunk == NULL);
+        struct chunk_key key;
+        make_key(&key, shape, from);
+        struct chunk *c = hmap_find(&w->chunks, key_slice(&key));
+        if (c) {
+                edge_count(c->state == CHUNK_ASKING ? EDGE_COLLAPSED : EDGE_CACHE_HITS, 1);
+                if (lru_contains(&c->lru))
+                        lru_touch(&w->chunk_lru, &c->lru);
+        } else {
+                c = new_chunk(w, shape, definition_hash, from, &key);
+                hmap_put(&w->chunks, key_slice(&c->key), c);
+                c->in_table = true;
+                edge_count(EDGE_CACHE_MISSES, 1);
+                fetch(c);
+        }
+        r->chunk = c;
+        r->next = 0;
+        r->cb = cb;
+        r->arg = arg;
+        list_push_back(&c->readers, &r->node);
+        return c->state == CHUNK_OPEN || c->state == CHUNK_WHOLE;
+}
+
+/* Pieces every reader has passed, of a chunk nobody else can join. The piece before `next` is still
+ * being sent. */
+static void drop_passed(struct chunk *c)
+{
+        if (c->in_table || lru_contains(&c->lru))
+                return;
+        uint32_t needed = c->n_pieces;
+        for (struct list *l = c->readers.next; l != &c->readers; l = l->next) {
+                struct chunk_reader *r = LIST_OBJ(l, struct chunk_reader, node);
+                uint32_t first = r->next > 0 ? r->next - 1 : 0;
+                needed = first < needed ? first : needed;
+        }
+        while (c->n_dropped < needed)
+                drop_piece(c);
+}
+
+static void fetch_ahead(struct chunk *c, uint32_t next)
+{
+        if (c->state == CHUNK_OPEN && !c->fetching && next >= c->n_pieces)
+                fetch(c);
+}
+
+enum chunk_next chunk_next(struct chunk_reader *r, struct slice *bytes)
+{
+        struct chunk *c = r->chunk;
+        CHECK_OBJ(c, CHUNK_MAGIC);
+        if (has_piece(c, r->next)) {
+                *bytes = c->pieces[r->next++].bytes;
+                drop_passed(c);
+                fetch_ahead(c, r->next);
+                return CHUNK_PIECE;
+        }
+        SLUICE_ASSERT(r->next >= c->n_pieces);
+        if (c->state == CHUNK_WHOLE)
+                return CHUNK_END;
+        if (c->state == CHUNK_FAILED)
+                return CHUNK_BROKEN;
+        fetch_ahead(c, r->next);
+        return CHUNK_WAIT;
+}
+
+bool chunk_reader_done(const struct chunk_reader *r)
+{
+        return r->chunk->state == CHUNK_WHOLE && r->next >= r->chunk->n_pieces;
+}
+
+void chunk_detach(struct chunk_reader *r)
+{
+        struct chunk *c = r->chunk;
+        if (!c)
+                return;
+        CHECK_OBJ(c, CHUNK_MAGIC);
+        list_remove(&r->node);
+        r->chunk = NULL;
+        drop_passed(c);
+        free_if_unused(c);
+}
+
+bool chunk_failure(const struct chunk *c, struct msg_failed *out)
+{
+        union msg m;
+        if (!c->failure || msg_decode(blob_slice(c->failure), &m) != 0 || m.type != MSG_failed)
+                return false;
+        *out = m.failed;
+        return true;
+}
+
+void chunks_free(struct worker *w)
+{
+        w->chunk_lru.max_bytes = 0;
+        evict(w);
+        SLUICE_ASSERT(hmap_count(&w->chunks) == 0);
+        hmap_fini(&w->chunks);
+}

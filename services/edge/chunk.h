@@ -1,0 +1,99 @@
+/* Reading a shape's log: what one response delivers (for offset now: just where the log ends),
+ * fetched from the router in pieces and shared by everybody who asks for the same (handle, offset)
+ * while it is under way. A closed chunk (frozen, I4) stays afterwards, within a bound of bytes;
+ * anything else is forgotten once it has been answered.
+ *
+ *   ASKING -> OPEN (the first piece says what the response is) -> WHOLE
+ *     |         '-> FAILED (later pieces)
+ *     '-> PENDING (the snapshot is not that far) | FAILED
+ *
+ * Pieces are fetched one ahead of the fastest reader. A chunk too big for the cache drops a piece
+ * when its last reader has passed it. */
+#ifndef SERVICES_EDGE_CHUNK_H
+#define SERVICES_EDGE_CHUNK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/list.h"
+#include "common/base/offset.h"
+#include "services/edge/blob.h"
+#include "services/edge/worker.h"
+
+enum {
+        CHUNK_MAGIC = 0xc4000001,
+        CHUNK_PIECE_BYTES = 1 << 20,
+        CHUNK_KEY_BYTES = SHAPE_MAX_HANDLE + 1 + 16
+};
+
+enum chunk_state { CHUNK_ASKING, CHUNK_PENDING, CHUNK_OPEN, CHUNK_WHOLE, CHUNK_FAILED };
+
+struct chunk_piece {
+        struct blob *blob;
+        struct slice bytes;
+};
+
+struct chunk_key {
+        char bytes[CHUNK_KEY_BYTES];
+        uint32_t len;
+};
+
+struct chunk {
+        uint32_t magic;
+        struct worker *worker;
+        struct shape *shape; /* a reference */
+        uint64_t definition_hash;
+        struct offset_request from;
+        enum chunk_state state;
+        uint64_t generation; /* when it was asked for */
+
+        /* from OPEN on */
+        struct log_offset end, at, tail;
+        bool frozen;
+        lsn_t lsn;
+        struct chunk_piece *pieces;
+        uint32_t n_pieces, n_dropped;
+        size_t bytes;
+
+        /* FAILED: 0 with the message in `failure`, or why there is none */
+        int err;
+        struct blob *failure;
+
+        bool fetching, held, in_table;
+        struct lru_node lru;
+        struct list readers;
+        struct chunk_key key;
+};
+
+struct chunk_reader {
+        struct list node;
+        struct chunk *chunk; /* NULL: not reading */
+        uint32_t next;       /* piece */
+        void (*cb)(void *arg);
+        void *arg;
+        void *pieces; /* the owner's, for its callback */
+};
+
+static inline void chunk_reader_init(struct chunk_reader *r)
+{
+        *r = (struct chunk_reader){0};
+        list_init(&r->node);
+}
+
+/* Attaches the reader. True when the chunk is OPEN or WHOLE already; else the callback runs when it
+ * is, or when it is PENDING or FAILED. */
+bool chunk_read(struct worker *w, struct shape *shape, uint64_t definition_hash,
+                const struct offset_request *from, struct chunk_reader *r, void (*cb)(void *arg),
+                void *arg);
+enum chunk_next { CHUNK_PIECE, CHUNK_WAIT /* the callback will run */, CHUNK_END, CHUNK_BROKEN };
+/* The reader's next piece, borrowed until the reader takes another or detaches. */
+enum chunk_next chunk_next(struct chunk_reader *r, struct slice *bytes);
+/* All the pieces are here and taken. */
+bool chunk_reader_done(const struct chunk_reader *r);
+/* Harmless when it is not attached. */
+void chunk_detach(struct chunk_reader *r);
+/* The decoded failure, or false when there was no answer. */
+bool chunk_failure(const struct chunk *c, struct msg_failed *out);
+void chunks_free(struct worker *w);
+
+#endif

@@ -1,0 +1,195 @@
+#include "services/edge/def.h"
+
+#include "common/base/assert.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/obs/log.h"
+#include "common/wire/definition.h"
+
+static void drop_answer(struct def *d)
+{
+        shape_unref(d->shape);
+        d->shape = NULL;
+        mem_free((char *)(uintptr_t)d->schema.p);
+        d->schema = (struct slice){NULL, 0};
+        d->started = false;
+}
+
+static void free_def(struct def *d)
+{
+        SLUICE_ASSERT(!d->in_table && !lru_contains(&d->lru));
+        drop_answer(d);
+        mem_free((char *)(uintptr_t)d->canonical.p);
+        d->magic = 0;
+        mem_free(d);
+}
+
+static void leave_table(struct def *d)
+{
+        if (!d->in_table)
+                return;
+        hmap_take(&d->worker->defs, d->canonical);
+        d->in_table = false;
+        if (lru_contains(&d->lru))
+                lru_remove(&d->worker->def_lru, &d->lru);
+}
+
+static void evict(struct worker *w)
+{
+        struct lru_node *n;
+        while ((n = lru_evict(&w->def_lru))) {
+                struct def *d = LIST_OBJ(n, struct def, lru);
+                leave_table(d);
+                def_unref(d);
+        }
+}
+
+/* The table holds a reference of its own. */
+struct def *def_get(struct worker *w, struct slice canonical)
+{
+        struct def *d = hmap_find(&w->defs, canonical);
+        if (d) {
+                lru_touch(&w->def_lru, &d->lru);
+                d->refs++;
+                return d;
+        }
+        d = mem_new(struct def);
+        d->magic = DEF_MAGIC;
+        d->refs = 2;
+        d->worker = w;
+        d->canonical = slice_dup(canonical);
+        d->hash = definition_hash(canonical);
+        d->shard = definition_shard(d->hash, w->n_shards);
+        d->in_table = true;
+        lru_node_init(&d->lru);
+        for (int i = 0; i < DEF_ASKS; i++)
+                list_init(&d->waiting[i]);
+        hmap_put(&w->defs, d->canonical, d);
+        lru_add(&w->def_lru, &d->lru, canonical.len + sizeof(*d));
+        evict(w);
+        return d;
+}
+
+void def_unref(struct def *d)
+{
+        if (!d)
+                return;
+        CHECK_OBJ(d, DEF_MAGIC);
+        SLUICE_ASSERT(d->refs > 0);
+        if (--d->refs == 0)
+                free_def(d);
+}
+
+bool def_is_fresh(struct def *d)
+{
+        CHECK_OBJ(d, DEF_MAGIC);
+        return d->shape && !shape_is_gone(d->shape) &&
+               worker_trusts(d->worker, d->shard, d->generation);
+}
+
+/* ---- asking */
+
+struct question {
+        struct def *def; /* a reference */
+        enum def_ask ask;
+        uint64_t generation;
+};
+
+/* What goes into a header must not be able to end it. */
+static bool is_header_text(struct slice s)
+{
+        for (size_t i = 0; i < s.len; i++)
+                if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+                        return false;
+        return true;
+}
+
+static int take_answer(struct def *d, const struct msg_resolve_ok *m, uint64_t generation)
+{
+        if (m->handle.len == 0 || m->handle.len > SHAPE_MAX_HANDLE || !is_header_text(m->handle) ||
+            !is_header_text(m->schema)) {
+                log_error("reply_malformed", "router %u resolved a shape to an unusable handle",
+                          d->shard);
+                return ERR_FORMAT;
+        }
+        struct shape *shape = shapes_ref(&d->worker->shapes, m->handle, d->shard);
+        drop_answer(d);
+        d->shape = shape;
+        d->schema = slice_dup(m->schema);
+        d->started = m->started;
+        d->generation = generation;
+        return 0;
+}
+
+static void tell(struct def *d, enum def_ask ask, int err, const struct upstream_reply *reply)
+{
+        struct list waiting, *node;
+        list_init(&waiting);
+        while ((node = list_pop_front(&d->waiting[ask])))
+                list_push_back(&waiting, node);
+        while ((node = list_pop_front(&waiting))) {
+                struct def_wait *dw = LIST_OBJ(node, struct def_wait, node);
+                dw->cb(dw->arg, err, reply);
+        }
+}
+
+static void on_resolved(void *state, void *arg, const struct upstream_reply *reply)
+{
+        struct question *q = arg;
+        struct def *d = q->def;
+        CHECK_OBJ(d, DEF_MAGIC);
+        (void)state;
+        int err = reply->err;
+        d->asking[q->ask] = false;
+        if (err == 0 && reply->msg.type == MSG_resolve_ok)
+                err = take_answer(d, &reply->msg.resolve_ok, q->generation);
+        else if (err == 0)
+                err = reply->msg.type == MSG_failed ? ERR_DENIED : ERR_FORMAT;
+        if (reply->err != 0)
+                edge_count(EDGE_CALLS_FAILED, 1);
+        tell(d, q->ask, err, reply);
+        def_unref(d);
+        mem_free(q);
+}
+
+void def_resolve(struct def *d, enum def_ask ask, struct def_wait *dw, def_callback *cb, void *arg)
+{
+        CHECK_OBJ(d, DEF_MAGIC);
+        SLUICE_ASSERT(list_empty(&dw->node));
+        struct worker *w = d->worker;
+        dw->cb = cb;
+        dw->arg = arg;
+        list_push_back(&d->waiting[ask], &dw->node);
+        if (d->asking[ask]) {
+                edge_count(EDGE_COLLAPSED, 1);
+                return;
+        }
+        d->asking[ask] = true;
+        struct question *q = mem_new(struct question);
+        q->def = d;
+        q->ask = ask;
+        q->generation = worker_generation(w, d->shard);
+        d->refs++;
+        union msg m = {.resolve = {.type = MSG_resolve,
+                                   .definition = d->canonical,
+                                   .create = ask == DEF_CREATE}};
+        upstream_call(w->edge->upstream, w->index, d->shard, &m, on_resolved, q);
+}
+
+void defs_forget_handle(struct worker *w, struct slice handle)
+{
+        size_t cursor = 0;
+        struct slice key;
+        struct def *d;
+        while ((d = hmap_next(&w->defs, &cursor, &key)))
+                if (d->shape && slice_eq(shape_handle(d->shape), handle))
+                        drop_answer(d);
+}
+
+void defs_free(struct worker *w)
+{
+        w->def_lru.max_bytes = 0;
+        evict(w);
+        SLUICE_ASSERT(hmap_count(&w->defs) == 0);
+        hmap_fini(&w->defs);
+}

@@ -1,0 +1,86 @@
+/* What http_loop.c and http_request.c share. */
+#ifndef SERVICES_EDGE_HTTP_PRIV_H
+#define SERVICES_EDGE_HTTP_PRIV_H
+
+#include <h2o.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/base/list.h"
+#include "services/edge/http.h"
+
+enum { HTTP_LOOP_MAGIC = 0x477001, HTTP_CONN_MAGIC = 0x477002, HTTP_REQUEST_MAGIC = 0x477003 };
+
+struct http_loop {
+        uint32_t magic;
+        struct http_server *server;
+        uint32_t index;
+        pthread_t thread;
+        int listen_fd;
+        h2o_socket_t *listener; /* NULL when draining */
+        h2o_context_t ctx;
+        h2o_accept_ctx_t accept;
+        h2o_multithread_receiver_t receiver;
+        h2o_timeout_t tick_timeout;
+        h2o_timeout_entry_t tick;
+        uint32_t ticks;
+        bool accept_paused; /* out of file descriptors */
+        bool draining, stopping;
+        bool wake_posted;
+        struct http_post wake, drain, stop;
+        struct list conns;
+        uint32_t n_conns;
+        struct list noisy; /* parked requests whose client has sent more: looked at each second */
+        void *state;
+};
+
+struct http_server {
+        struct http_conf conf;
+        struct http_callbacks callbacks;
+        void *arg;
+        h2o_globalconf_t config;
+        h2o_hostconf_t *hostconf;
+        uint32_t n_loops, max_conns;
+        struct http_loop *loops;
+        _Atomic int64_t conns;
+        atomic_uint loops_draining;
+        atomic_bool drain_asked, drained;
+        bool started;
+};
+
+/* One accepted socket. h2o's own connection object is closed to us, so it hangs on the socket's
+ * on_close. */
+struct http_conn {
+        uint32_t magic;
+        struct list node; /* in loop->conns */
+        struct http_loop *loop;
+        h2o_socket_t *sock;
+        struct http_request *current; /* HTTP/1 only */
+};
+
+enum http_phase { HTTP_NEW, HTTP_STARTED, HTTP_ANSWERED };
+
+struct http_request {
+        h2o_generator_t generator; /* first: h2o hands it back */
+        uint32_t magic;
+        enum http_phase phase;
+        h2o_req_t *req;
+        struct http_loop *loop;
+        struct http_conn *conn; /* NULL on HTTP/2 */
+        struct list noisy;
+        bool parked, in_flight;
+        int refusal;
+        void (*proceed)(void *arg);
+        void *proceed_arg;
+        void (*on_end)(void *arg);
+        void *end_arg;
+};
+
+/* h2o's handler and filter. */
+int http_on_req(h2o_handler_t *self, h2o_req_t *req);
+void http_on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot);
+struct http_loop *http_loop_of(h2o_context_t *ctx);
+/* Looks at the noisy ones again. */
+void http_check_noisy(struct http_loop *loop);
+
+#endif
