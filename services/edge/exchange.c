@@ -48,9 +48,7 @@ struct exchange *exchange_new(struct worker *w, struct http_request *r)
 
 static void count_status(int status)
 {
-        if (status == 499)
-                edge_count(EDGE_REQUESTS_LEFT, 1);
-        else if (status < 300)
+        if (status < 300)
                 edge_count(EDGE_REQUESTS_2XX, 1);
         else if (status < 400)
                 edge_count(EDGE_REQUESTS_3XX, 1);

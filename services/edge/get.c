@@ -97,7 +97,7 @@ static void on_refused(struct get *g, const struct msg_failed *failed)
         } else if (failed->status == 503 && may_wait_until_ready(g)) {
                 wait_until_ready(g);
         } else {
-                get_answer_failed(g, failed);
+                get_answer_failed(g, failed, false);
         }
 }
 
@@ -177,6 +177,8 @@ static void on_end(void *arg)
 {
         struct get *g = arg;
         CHECK_OBJ(g, GET_MAGIC);
+        if (g->state != GET_ANSWERED)
+                edge_count(EDGE_REQUESTS_LEFT, 1);
         get_stop_waiting(g);
         chunk_detach(&g->reader);
         list_remove(&g->resolving.node);
@@ -302,25 +304,33 @@ static bool define(struct get *g, const struct params *p)
         return fits;
 }
 
+/* False: answered. */
+static bool prepare(struct get *g, struct value *query)
+{
+        struct value *body;
+        struct params p;
+        if (!read_body(g->x, &body))
+                return false;
+        params_merge(&g->w->arena, query, body);
+        if (!validate(g, query, &p))
+                return false;
+        keep_params(g, &p);
+        return define(g, &p);
+}
+
 void get_start(struct exchange *x, struct value *query)
 {
         struct get *g = new_get(x);
-        struct value *body;
-        struct params p;
-        if (!admit(g, query) || !read_body(x, &body))
+        if (!admit(g, query))
                 return;
-        params_merge(&x->w->arena, query, body);
-        if (!validate(g, query, &p))
+        /* Answering may end the request before it returns, so its state is set first. */
+        g->state = GET_ANSWERED;
+        if (!prepare(g, query))
                 return;
-        keep_params(g, &p);
-        if (!define(g, &p))
-                return;
+        g->state = GET_ADMITTED;
         /* -1 and now drop the handle, but not the permit it got: without one the request is an
          * initial one. */
         if (g->handle.len == 0 && !become_initial(g))
                 return;
-        if (def_is_fresh(g->def))
-                on_resolved(g);
-        else
-                resolve(g, g->handle_unsure ? DEF_FIND : DEF_CREATE);
+        resolve(g, g->handle_unsure ? DEF_FIND : DEF_CREATE);
 }

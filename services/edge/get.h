@@ -109,7 +109,8 @@ void get_answer(struct get *g, const struct answer *a, struct slice entries);
 void get_answer_chunk(struct get *g, const struct answer *a);
 /* Handle of the successor, or empty. */
 void get_answer_refetch(struct get *g, struct slice handle);
-void get_answer_failed(struct get *g, const struct msg_failed *failed);
+/* `known_error`: a snapshot failed (§2.4), not the way to it. */
+void get_answer_failed(struct get *g, const struct msg_failed *failed, bool known_error);
 void get_answer_out_of_bounds(struct get *g);
 void get_answer_snapshot_slow(struct get *g);
 /* No router, no readiness (§4.6). */

@@ -252,7 +252,7 @@ void get_answer_refetch(struct get *g, struct slice handle)
 
 /* ---- errors */
 
-void get_answer_failed(struct get *g, const struct msg_failed *failed)
+void get_answer_failed(struct get *g, const struct msg_failed *failed, bool known_error)
 {
         bool sane = failed->status >= 400 && failed->status <= 599;
         g->state = GET_ANSWERED;
@@ -264,7 +264,7 @@ void get_answer_failed(struct get *g, const struct msg_failed *failed)
         struct exchange_error e = {.status = sane ? (int)failed->status : 500,
                                    .body = failed->body,
                                    .retry_after_s = failed->retry_after_s,
-                                   .known_error = failed->status == 503};
+                                   .known_error = known_error && failed->status == 503};
         if (e.body.len == 0)
                 e.body = SLICE_LIT("{\"error\":\"Internal server error\"}");
         exchange_error(g->x, &e);

@@ -158,7 +158,7 @@ static void on_chunk_failed(struct get *g)
                 http_loop_wake(g->w->loop);
                 get_lost(g);
         } else if (answered) {
-                get_answer_failed(g, &failed);
+                get_answer_failed(g, &failed, true);
         } else {
                 get_answer_not_ready(g, g->last_look ? 10 : 5);
         }
@@ -270,7 +270,7 @@ static void on_failed(struct get *g, struct blob *message)
         if (g->stream)
                 sse_end(g);
         else if (msg_decode(blob_slice(message), &m) == 0 && m.type == MSG_failed)
-                get_answer_failed(g, &m.failed);
+                get_answer_failed(g, &m.failed, true);
         else
                 get_answer_refetch(g, SLICE_EMPTY);
 }

@@ -414,6 +414,8 @@ static void free_loop(struct http_loop *loop)
 {
         h2o_evloop_t *evloop = loop->ctx.loop;
         h2o_timeout_unlink(&loop->tick);
+        /* A drain arms it for a second, and h2o does not expect to be disposed of before. */
+        h2o_timeout_unlink(&loop->ctx.http2._graceful_shutdown_timeout);
         deliver_last(loop);
         loop->server->callbacks.on_stop(loop->state);
         h2o_timeout_dispose(evloop, &loop->tick_timeout);

@@ -358,6 +358,8 @@ void http_write(struct http_request *r, const struct slice *parts, size_t n_part
         }
         if (last)
                 r->phase = HTTP_ANSWERED;
+        if (r->loop->draining)
+                r->req->http1_is_persistent = 0;
         send_parts(r, parts, n_parts, last ? H2O_SEND_STATE_FINAL : H2O_SEND_STATE_IN_PROGRESS);
 }
 
