@@ -1,6 +1,7 @@
 #include "services/ingest/ensure.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/base/assert.h"
@@ -86,8 +87,9 @@ static void job_refuse(struct ensure *e, struct job *j, enum table_refusal reaso
         uint64_t status =
                 publication_refuse(&text, reason, slice_cstr(j->schema), slice_cstr(j->table),
                                    e->publisher.o.names.publication, buf_slice(&e->why));
-        log_warning("table_refused", "table %s.%s cannot be published: %s (%s)", j->schema,
-                    j->table, buf_cstr(&text), buf_cstr(&e->why));
+        bool told = strstr(buf_cstr(&text), buf_cstr(&e->why)) != NULL;
+        log_warning("table_refused", "table %s.%s cannot be published: %s%s%s", j->schema, j->table,
+                    buf_cstr(&text), told ? "" : ": ", told ? "" : buf_cstr(&e->why));
         metric_add(METRIC_OF(tables_refused), 1);
         control_refuse(j->call, status, buf_slice(&text), true,
                        status == 503 ? REFUSAL_RETRY_AFTER_S : 0);

@@ -16,12 +16,23 @@
 enum {
         BACKOFF_FIRST_MS = 1000,
         BACKOFF_LAST_MS = 10000,
-        LASTED_MS = 10000,      /* a stream that lasted so long is tried again at once */
-        ACK_STATUS_MS = 100,    /* acknowledgements come by the batch: one status update for many */
-        MESSAGES_PER_TURN = 512 /* then the loop's other work has its turn */
+        LASTED_MS = 10000,   /* a stream that lasted so long is tried again at once */
+        ACK_STATUS_MS = 100, /* acknowledgements come by the batch: one status update for many */
+        MESSAGES_PER_TURN = 512, /* then the loop's other work has its turn */
+        INSISTS_AT_ONCE = 5, /* so many repeated questions are answered at once, the next in time */
+        INSISTS_MS = 1000,   /* and after so long of it we let go */
+        PROBE_MS = 5000,
+        BUSY_MS = 100
 };
 
 enum repl_state { REPL_IDLE, REPL_SETUP, REPL_STREAMING, REPL_PAUSED, REPL_BACKOFF, REPL_STOPPED };
+
+/* Postgres asks again and again for what it cannot have yet. */
+struct insistence {
+        uint64_t since_ms;
+        uint32_t n;
+        lsn_t decoded, confirmed; /* neither has moved since */
+};
 
 struct repl {
         struct loop *loop;
@@ -41,6 +52,9 @@ struct repl {
         bool continuing; /* a continuation is posted */
         uint64_t began_ms, interval_ms;
         struct loop_timer *status, *ack_status;
+        struct insistence insistence;
+        struct loop_timer *probe; /* while paused */
+        PGPing ping;              /* the worker's answer */
         /* stopping */
         loop_callback *done;
         void *done_arg;
@@ -74,6 +88,7 @@ static void disconnect(struct repl *r)
 {
         loop_timer_cancel(r->status);
         loop_timer_cancel(r->ack_status);
+        loop_timer_cancel(r->probe);
         loop_unwatch(r->watch);
         r->watch = NULL;
         PQfinish(r->conn);
@@ -172,6 +187,34 @@ static uint64_t read_u64(const char *at)
         return v;
 }
 
+/* How often has it asked at this position? */
+static uint32_t count_insistence(struct repl *r, lsn_t decoded)
+{
+        struct insistence *i = &r->insistence;
+        lsn_t confirmed = stream_confirmed(r->stream);
+        if (lsn_cmp(i->decoded, decoded) != 0 || lsn_cmp(i->confirmed, confirmed) != 0)
+                *i = (struct insistence){
+                        .since_ms = clock_mono_ms(), .decoded = decoded, .confirmed = confirmed};
+        return ++i->n;
+}
+
+/* False when the connection is gone. */
+static bool on_keepalive(struct repl *r, lsn_t decoded, bool asked)
+{
+        stream_keepalive(r->stream, decoded, asked);
+        if (!asked)
+                return true;
+        if (count_insistence(r, decoded) <= INSISTS_AT_ONCE)
+                return send_status(r);
+        if (clock_mono_ms() - r->insistence.since_ms >= INSISTS_MS) {
+                lose(r, "Postgres is shutting down and would wait for the routers: letting go");
+                return false;
+        }
+        if (!loop_timer_armed(r->ack_status))
+                loop_timer_set(r->ack_status, ACK_STATUS_MS);
+        return true;
+}
+
 enum { XLOG_HEADER_BYTES = 1 + 8 + 8 + 8, KEEPALIVE_BYTES = 1 + 8 + 8 + 1 };
 
 /* One CopyData message. False when the connection is gone. */
@@ -188,11 +231,8 @@ static bool on_copy_data(struct repl *r, struct slice data)
                 buf_fini(&why);
                 return err == 0;
         }
-        if (data.len == KEEPALIVE_BYTES && data.p[0] == 'k') {
-                bool asked = data.p[17] != 0;
-                stream_keepalive(r->stream, (lsn_t){read_u64(data.p + 1)}, asked);
-                return !asked || send_status(r);
-        }
+        if (data.len == KEEPALIVE_BYTES && data.p[0] == 'k')
+                return on_keepalive(r, (lsn_t){read_u64(data.p + 1)}, data.p[17] != 0);
         lose(r, "unknown replication message");
         return false;
 }
@@ -201,6 +241,7 @@ static void pause_reading(struct repl *r)
 {
         set_state(r, REPL_PAUSED);
         watch(r);
+        loop_timer_set(r->probe, PROBE_MS);
         log_debug("paused", "the window is full: not reading until routers acknowledge");
 }
 
@@ -295,6 +336,7 @@ static void begin_stream(struct repl *r)
         r->conn = r->setup.conn;
         r->setup.conn = NULL;
         r->began_ms = clock_mono_ms();
+        r->insistence = (struct insistence){0};
         r->interval_ms = feedback_interval_ms(r->setup.wal_sender_timeout_ms);
         r->watch = loop_watch(r->loop, PQsocket(r->conn), LOOP_READ, on_socket, r);
         stream_begin(r->stream, t);
@@ -320,10 +362,52 @@ static void setup_failed(struct repl *r)
         back_off(r);
 }
 
+/* ---- the worker: setup, or a probe of the server while paused */
+
+static void start_worker(struct repl *r, void *(*work)(void *))
+{
+        SLUICE_ASSERT(!r->working && pthread_create(&r->worker, NULL, work, r) == 0);
+        r->working = true;
+}
+
 static void join_worker(struct repl *r)
 {
         SLUICE_ASSERT(pthread_join(r->worker, NULL) == 0);
         r->working = false;
+}
+
+static void on_probe_done(void *arg)
+{
+        struct repl *r = arg;
+        if (!r->working)
+                return; /* repl_free() was faster */
+        join_worker(r);
+        if (r->state == REPL_STOPPED) {
+                if (r->done)
+                        r->done(r->done_arg);
+        } else if (r->state == REPL_PAUSED) {
+                if (r->ping == PQPING_REJECT)
+                        lose(r, "Postgres is shutting down and would wait for us: letting go");
+                else
+                        loop_timer_set(r->probe, PROBE_MS);
+        }
+}
+
+static void *work_probe(void *arg)
+{
+        struct repl *r = arg;
+        const char *const keywords[] = {"dbname", "connect_timeout", NULL};
+        const char *const values[] = {r->setup.url, "5", NULL};
+        r->ping = PQpingParams(keywords, values, 1);
+        loop_post(r->loop, on_probe_done, r);
+        return NULL;
+}
+
+static void on_probe(void *arg)
+{
+        struct repl *r = arg;
+        if (!r->working)
+                start_worker(r, work_probe);
 }
 
 static void on_setup_done(void *arg)
@@ -344,7 +428,7 @@ static void on_setup_done(void *arg)
         }
 }
 
-static void *work(void *arg)
+static void *work_setup(void *arg)
 {
         struct repl *r = arg;
         setup_run(&r->setup);
@@ -355,9 +439,12 @@ static void *work(void *arg)
 static void begin_setup(void *arg)
 {
         struct repl *r = arg;
+        if (r->working) { /* a probe that has not ended */
+                loop_timer_set(r->backoff, BUSY_MS);
+                return;
+        }
         set_state(r, REPL_SETUP);
-        SLUICE_ASSERT(pthread_create(&r->worker, NULL, work, r) == 0);
-        r->working = true;
+        start_worker(r, work_setup);
 }
 
 /* ---- life */
@@ -378,6 +465,7 @@ struct repl *repl_new(struct loop *loop, const struct ingest_conf *conf,
         r->backoff = loop_timer_new(loop, begin_setup, r);
         r->status = loop_timer_new(loop, on_status, r);
         r->ack_status = loop_timer_new(loop, on_status, r);
+        r->probe = loop_timer_new(loop, on_probe, r);
         return r;
 }
 
@@ -408,6 +496,7 @@ void repl_free(struct repl *r)
         loop_timer_free(r->backoff);
         loop_timer_free(r->status);
         loop_timer_free(r->ack_status);
+        loop_timer_free(r->probe);
         close(r->cancel_fd);
         r->state = REPL_STOPPED;
         loop_post(r->loop, free_repl, r);
@@ -439,6 +528,7 @@ void repl_on_room(struct repl *r)
 {
         if (r->state != REPL_PAUSED)
                 return;
+        loop_timer_cancel(r->probe);
         set_state(r, REPL_STREAMING);
         watch(r);
         read_on_later(r);

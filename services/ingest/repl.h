@@ -11,7 +11,12 @@
  *
  * In PAUSED nothing is read, so Postgres' keepalives are not seen; status updates go out unasked
  * every third of wal_sender_timeout in both states, and the walsender never has a reason to give
- * up. */
+ * up.
+ *
+ * That has a price: a server that is told to stop waits until its walsenders have sent everything
+ * and heard that it is durable, for ever if routers are away. So we let go of it. While streaming
+ * it is seen to insist (it asks again as soon as it is answered); while paused it is asked from
+ * time to time whether it still accepts connections. */
 #ifndef SERVICES_INGEST_REPL_H
 #define SERVICES_INGEST_REPL_H
 
