@@ -41,7 +41,7 @@ struct options {
 
 /* Shared by both processes. */
 struct shared {
-        pid_t stopped[LIST_MAX]; /* server processes under SIGSTOP; 0: none */
+        pid_t stopped[LIST_MAX]; /* processes under SIGSTOP, or about to be; 0 ends the list */
         char temp_dir[64];       /* "" until made */
 };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
@@ -62,10 +63,12 @@ static uint64_t read_pss(pid_t pid)
 
 struct process_use process_use(pid_t pid)
 {
-        struct process_use use = {0};
-        pid_t parent;
-        read_stat(pid, &parent, &use.cpu_us);
-        use.pss_bytes = read_pss(pid);
+        struct process_use use = {.pss_bytes = read_pss(pid)};
+        struct timespec ts;
+        clockid_t clock;
+        /* /proc counts in ticks of 10 ms, which is longer than many a measurement */
+        if (clock_getcpuclockid(pid, &clock) == 0 && clock_gettime(clock, &ts) == 0)
+                use.cpu_us = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
         return use;
 }
 

@@ -16,7 +16,7 @@ struct process {
 };
 
 struct process_use {
-        uint64_t cpu_us;    /* since it started, with its ended children */
+        uint64_t cpu_us;    /* since it started */
         uint64_t pss_bytes; /* 0 when it cannot be read */
 };
 

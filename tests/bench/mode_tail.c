@@ -1,17 +1,20 @@
 /* How fast a stream of changes reaches one live client. Two workloads: transactions of 1,000 rows,
  * and of one row. Two senses, both printed:
  *
- * while writing: the clock runs from the first write sent to the last row parsed; Postgres writes,
- * decodes and is read from at the same time, so the writer's own rate is the ceiling (rows/s
- * written is printed beside it). backlog: the server's replication process is stopped (SIGSTOP)
- * while the rows are written; the clock runs from SIGCONT to the last row parsed. Needs the pids,
- * and a process named ingest or given first with --pids.
+ * While writing: the clock runs from the first write sent to the last row parsed; Postgres writes,
+ * decodes and is read from at the same time, so the writer's own rate (rows/s written, printed
+ * beside it) is the ceiling.
+ *
+ * Drain a backlog: Postgres' walsender of the server is stopped (SIGSTOP) while the rows are
+ * written; the clock runs from SIGCONT to the last row parsed. Stopping the server instead would
+ * not do: the walsender would decode ahead into the socket's buffers. Needs a Postgres on this
+ * machine and the right to signal it.
  *
  * The reference in both is pg_recvlogical to /dev/null, draining the same WAL from a slot that was
  * made before the writes, right after. */
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -30,6 +33,10 @@ enum {
         ROWS_PER_TX = 1000,
         SINGLES_PER_STATEMENT = 10000
 };
+
+#define WALSENDERS                                                                                 \
+        "from pg_stat_replication r join pg_stat_activity a using (pid) "                          \
+        "where a.datname = current_database() and r.state in ('streaming', 'catchup')"
 
 static const struct column columns[] = {
         {"rows", "rows", 0},
@@ -131,25 +138,51 @@ static void write_all(struct tail *t)
         db_exec(t->b->db, "select pg_logical_emit_message(true, 'sluice-bench', '')");
 }
 
-static const struct process *replicator(const struct bench *b)
+/* The walsenders of the server: those of this database that are at work before the reference
+ * starts. Waits until they are idle, so that none is stopped while it holds a lock. */
+static bool find_walsenders(struct bench *b)
 {
-        for (int i = 0; i < b->machine->count; i++)
-                if (strcmp(b->machine->server[i].name, "ingest") == 0)
-                        return &b->machine->server[i];
-        return b->machine->count && b->opt->pids[0] >= '0' && b->opt->pids[0] <= '9'
-                       ? &b->machine->server[0]
-                       : NULL;
+        uint64_t until = now_ns() + SYNC_SECONDS * 1000000000ULL;
+        while (db_number(b->db, "select count(*) " WALSENDERS
+                                " and wait_event is distinct from 'WalSenderMain'") > 0 &&
+               now_ns() < until)
+                net_poll(b->net, now_ns() + 10000000);
+        char *pids =
+                db_text(b->db, "select coalesce(string_agg(a.pid::text, ' '), '') " WALSENDERS);
+        int count = 0;
+        for (const char *at = pids; *at && count < LIST_MAX;) {
+                char *end;
+                b->shared->stopped[count++] = (pid_t)strtol(at, &end, 10);
+                at = end;
+        }
+        mem_free(pids);
+        return count > 0;
 }
 
-static void pause_server(struct bench *b, bool paused)
+static bool may_stop_walsenders(struct bench *b)
 {
-        pid_t pid = replicator(b)->pid;
-        b->shared->stopped[0] =
-                pid; /* before it is so: the clean-up continues what may be stopped */
-        if (kill(pid, paused ? SIGSTOP : SIGCONT))
-                fail("tail: cannot signal the server's process %d", (int)pid);
-        if (!paused)
-                b->shared->stopped[0] = 0;
+        bool may = b->machine->postmaster && kill(b->machine->postmaster, 0) == 0;
+        if (!may)
+                report_note(b->report, "drain a backlog: not measured, Postgres' processes cannot "
+                                       "be stopped from here");
+        return may;
+}
+
+static void stop_walsenders(struct bench *b)
+{
+        if (!find_walsenders(b))
+                fail("tail: the server has no replication connection");
+        for (int i = 0; i < LIST_MAX && b->shared->stopped[i]; i++)
+                if (kill(b->shared->stopped[i], SIGSTOP))
+                        fail("tail: cannot stop the walsender %d", (int)b->shared->stopped[i]);
+}
+
+static void continue_walsenders(struct bench *b)
+{
+        for (int i = 0; i < LIST_MAX && b->shared->stopped[i]; i++) {
+                kill(b->shared->stopped[i], SIGCONT);
+                b->shared->stopped[i] = 0;
+        }
 }
 
 static void report(struct tail *t, const char *label, uint64_t from_ns, uint64_t reference_ns,
@@ -183,11 +216,11 @@ static void run(struct bench *b, int number, enum workload workload, uint64_t ro
         bench_wait(b, &t->synced, SYNC_SECONDS, "the client is up to date");
         uint64_t cpu = machine_server_use(b->machine).cpu_us;
         if (backlog)
-                pause_server(b, true);
+                stop_walsenders(b);
         write_all(t);
         uint64_t from_ns = backlog ? now_ns() : t->began_ns;
         if (backlog)
-                pause_server(b, false);
+                continue_walsenders(b);
         bench_wait(b, &t->all_seen, RUN_SECONDS, "all rows seen by the client");
         cpu = machine_server_use(b->machine).cpu_us - cpu;
         char *end_lsn = db_text(b->db, "select pg_current_wal_lsn()");
@@ -207,18 +240,14 @@ void mode_tail(struct bench *b)
 {
         uint64_t changes = b->opt->changes ? b->opt->changes : DEFAULT_CHANGES;
         uint64_t singles = changes / SINGLE_PART ? changes / SINGLE_PART : 1;
-        bool can_stop = replicator(b) != NULL;
         report_table(
                 b->report,
                 "rows/s that reach one live client, against pg_recvlogical draining the same WAL",
                 columns, sizeof columns / sizeof *columns);
         run(b, 0, BULK, changes, false);
         run(b, 1, SINGLE, singles, false);
-        if (can_stop) {
+        if (may_stop_walsenders(b)) {
                 run(b, 2, BULK, changes, true);
                 run(b, 3, SINGLE, singles, true);
-        } else {
-                report_note(b->report, "drain a backlog: not measured, --pids does not name the "
-                                       "replicating process");
         }
 }
