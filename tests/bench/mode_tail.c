@@ -144,9 +144,11 @@ static bool find_walsenders(struct bench *b)
 {
         uint64_t until = now_ns() + SYNC_SECONDS * 1000000000ULL;
         while (db_number(b->db, "select count(*) " WALSENDERS
-                                " and wait_event is distinct from 'WalSenderMain'") > 0 &&
-               now_ns() < until)
+                                " and a.wait_event is distinct from 'WalSenderWaitForWAL'") > 0) {
+                if (now_ns() > until)
+                        fail("tail: the walsender does not come to rest");
                 net_poll(b->net, now_ns() + 10000000);
+        }
         char *pids =
                 db_text(b->db, "select coalesce(string_agg(a.pid::text, ' '), '') " WALSENDERS);
         int count = 0;
