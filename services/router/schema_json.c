@@ -45,10 +45,11 @@ static void put_numeric(struct buf *out, int32_t mod)
         put_int(out, "scale", ((packed & 0x7ff) ^ 1024) - 1024);
 }
 
+/* A precision of 0 goes by the name of an unknown modifier: so the recorded exchanges have it. */
 static void put_time(struct buf *out, int32_t mod)
 {
         if (mod >= 0)
-                put_int(out, "precision", mod);
+                put_int(out, mod > 0 ? "precision" : "type_mod", mod);
 }
 
 /* The field mask has the bits of Postgres' datetime.h; a restriction is named by its first and last

@@ -133,7 +133,7 @@ static void schema_header(void **state)
                  "{\"type\":\"numeric\",\"precision\":5,\"scale\":-2}"},
                 {{.type = "time", .type_mod = 2}, "{\"type\":\"time\",\"precision\":2}"},
                 {{.type = "timestamptz", .type_mod = 0},
-                 "{\"type\":\"timestamptz\",\"precision\":0}"},
+                 "{\"type\":\"timestamptz\",\"type_mod\":0}"},
                 {{.type = "interval", .type_mod = -1}, "{\"type\":\"interval\"}"},
                 {{.type = "interval", .type_mod = 0x7fff << 16 | 4},
                  "{\"type\":\"interval\",\"precision\":4}"},
