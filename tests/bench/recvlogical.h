@@ -6,10 +6,10 @@
 
 struct bench;
 
-/* Creates the slot `<run>_ref`: what is written from now on waits in it. */
-void recvlogical_create(struct bench *b);
+/* Creates the slot `<run>_ref<number>`: what is written from now on waits in it. */
+void recvlogical_create(struct bench *b, int number);
 /* Drains the slot up to `end_lsn` (as Postgres prints it); nanoseconds from start to exit. */
-uint64_t recvlogical_drain(struct bench *b, const char *end_lsn);
-void recvlogical_drop(struct bench *b);
+uint64_t recvlogical_drain(struct bench *b, int number, const char *end_lsn);
+void recvlogical_drop(struct bench *b, int number);
 
 #endif

@@ -70,8 +70,10 @@ static void on_body(void *arg, const char *bytes, size_t len)
         c->body_bytes += len;
         if (c->events->on_body)
                 c->events->on_body(c, bytes, len);
-        if (c->status != 200)
+        if (c->status == 503)
                 return;
+        if (c->status != 200)
+                fail("the server answered %d: %.*s", c->status, len < 300 ? (int)len : 300, bytes);
         int err = c->streaming ? rows_feed_sse(&c->rows, bytes, len)
                                : rows_feed(&c->rows, bytes, len);
         if (err)
