@@ -94,9 +94,8 @@ static void on_tails(void *state, void *arg, const struct upstream_reply *reply)
         bool good = reply->err == 0 && reply->msg.type == MSG_tails_ok;
         if (good)
                 rd_init(&rd, reply->msg.tails_ok.tails);
-        if (good && rd_array(&rd) == q->n)
-                for (uint32_t i = 0; i < q->n && !rd.err; i++)
-                        take_tail(w, q, q->shapes[i], &rd);
+        for (uint32_t i = 0; good && i < q->n && !rd.err; i++)
+                take_tail(w, q, q->shapes[i], &rd);
         if (reply->err != 0)
                 edge_count(EDGE_CALLS_FAILED, 1);
         for (uint32_t i = 0; i < q->n; i++)
@@ -109,7 +108,6 @@ static void send_question(struct worker *w, struct question *q)
 {
         struct buf handles;
         buf_init(&handles, TAILS_REQUEST_BYTES);
-        wr_array(&handles, q->n);
         for (uint32_t i = 0; i < q->n; i++)
                 wr_str(&handles, shape_handle(q->shapes[i]));
         union msg m = {.tails = {.type = MSG_tails, .handles = buf_slice(&handles)}};

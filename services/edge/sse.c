@@ -4,7 +4,10 @@
 #include "common/base/mem.h"
 #include "services/edge/get.h"
 
-enum { TEXT_BYTES = 1024, MAX_FRAMES_BYTES = 2 * UPSTREAM_MAX_MESSAGE };
+enum { TEXT_BYTES = 1024 };
+/* `data: ` and an empty line around each entry: never more than this for what one reply can hold.
+ */
+#define MAX_FRAMES_BYTES ((size_t)4 * UPSTREAM_MAX_REPLY)
 
 struct sse {
         uint64_t end_ms, last_output_ms;

@@ -345,13 +345,12 @@ static int open_shard(struct upstream *u, const char *notices, const char *fetch
         shard->up = u;
         shard->index = u->n_shards;
         atomic_init(&shard->state, SVC_STARTING);
-        int err = rpc_client_open(&shard->rpc, fetch, UPSTREAM_CONCURRENCY, UPSTREAM_MAX_MESSAGE,
-                                  why);
+        int err =
+                rpc_client_open(&shard->rpc, fetch, UPSTREAM_CONCURRENCY, UPSTREAM_MAX_REPLY, why);
         if (err != 0)
                 return err;
         u->n_shards++;
-        return sub_open(&shard->sub, notices, SUB_QUEUE, UPSTREAM_MAX_MESSAGE, on_frame, shard,
-                        why);
+        return sub_open(&shard->sub, notices, SUB_QUEUE, UPSTREAM_MAX_FRAME, on_frame, shard, why);
 }
 
 static int open_shards(struct upstream *u, const char *notices, const char *fetch, struct buf *why)

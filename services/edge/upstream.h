@@ -17,8 +17,9 @@
 enum {
         UPSTREAM_MAX_SHARDS = 64,
         UPSTREAM_TIMEOUT_MS = 5000,
-        UPSTREAM_MAX_MESSAGE = 64 << 20, /* one entry may be as large as a row */
-        UPSTREAM_CONCURRENCY = 512       /* calls in flight at one router; more wait here */
+        UPSTREAM_MAX_REPLY = 1 << 30, /* one entry may be as large as a row, and a row 1 GB */
+        UPSTREAM_MAX_FRAME = 64 << 20,
+        UPSTREAM_CONCURRENCY = 512 /* calls in flight at one router; more wait here */
 };
 
 struct upstream;
