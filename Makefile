@@ -15,7 +15,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-proto
 CPPFLAGS := -I. -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -isystem /usr/include/postgresql
 CFLAGS := -std=gnu17 -g -MMD -MP -fno-omit-frame-pointer -fPIE $(WARNINGS)
 LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-LIBS := -lnng -lmsgpackc -llmdb -lpq -lh2o-evloop -lssl -lcrypto -lxxhash -lz -lpthread -lm
+LIBS := -lpg_query -lprotobuf-c -lnng -lmsgpackc -llmdb -lpq -lh2o-evloop -lssl -lcrypto -lxxhash -lz -lpthread -lm
 
 ifeq ($(VARIANT),release)
 CFLAGS += -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong

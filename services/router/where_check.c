@@ -1,0 +1,524 @@
+/* Types, as Postgres' parse_expr.c and parse_coerce.c give them: constants take the type of what
+ * they meet, operators are chosen by their operands, parameters take the type of their first use.
+ */
+#include "services/router/where_node.h"
+
+#include "common/base/assert.h"
+#include "common/base/err.h"
+#include "services/router/where_list.h"
+
+typedef struct where_node node;
+
+static node *check(struct where_check *c, const struct where_parsed *p);
+
+static node *refuse(struct where_check *c, int location, const char *what)
+{
+        where_why(c->why, location, "%s", what);
+        return NULL;
+}
+
+/* NULL when the tree would be too large to evaluate. */
+static node *make(struct where_check *c, enum where_kind kind, enum where_type type, int location,
+                  uint32_t n, node *const *args)
+{
+        node *made = where_alloc(c->arena, sizeof(*made));
+        *made = (node){.kind = kind, .type = type, .location = location, .n = n, .weight = 1};
+        made->args = where_alloc(c->arena, (n + 1) * sizeof(*made->args));
+        for (uint32_t i = 0; i < n; i++) {
+                made->args[i] = args[i];
+                made->weight += args[i]->weight;
+                if (made->weight > WHERE_MAX_WEIGHT)
+                        return refuse(c, location, "the clause is too large");
+        }
+        return made;
+}
+
+static node *make_const(struct where_check *c, enum where_type type, int location)
+{
+        return make(c, ND_CONST, type, location, 0, NULL);
+}
+
+static node *make_text(struct where_check *c, struct slice text, int location)
+{
+        node *n = make_const(c, WT_UNKNOWN, location);
+        n->value.s = text;
+        return n;
+}
+
+/* Is the value settled before any row is seen? Postgres simplifies so, too, and an error in what it
+ * does not evaluate is none: strict operators with a NULL constant, and AND or OR with a deciding
+ * one. */
+static bool is_settled(const node *n, const node **value)
+{
+        bool strict = n->kind == ND_COMPARE || n->kind == ND_CALL, constant = true;
+        bool logic = n->kind == ND_AND || n->kind == ND_OR;
+        for (uint32_t i = 0; i < n->n; i++) {
+                const node *arg = n->args[i];
+                constant &= arg->kind == ND_CONST;
+                if (arg->kind != ND_CONST)
+                        continue;
+                if ((strict && arg->value.null) ||
+                    (logic && !arg->value.null && arg->value.b == (n->kind == ND_OR))) {
+                        *value = arg;
+                        return true;
+                }
+        }
+        return constant;
+}
+
+/* The node's value, when it is settled. An error in it would be one for every row. */
+static node *fold(struct where_check *c, node *n)
+{
+        struct where_ctx ctx = {.scratch = c->arena};
+        const node *decisive = NULL;
+        if (!n || !is_settled(n, &decisive))
+                return n;
+        node *value = make_const(c, n->type, n->location);
+        if (decisive)
+                value->value = decisive->value;
+        else if (!where_node_eval(&ctx, n, (struct row){0}, &value->value))
+                return refuse(c, n->location, ctx.error);
+        return value;
+}
+
+/* ---- coercion */
+
+static node *refuse_text(struct where_check *c, const node *n, enum where_type to, bool explicit)
+{
+        struct slice name = where_type_name(to), text = n->value.s;
+        if (explicit)
+                where_why(c->why, n->location, "could not cast value \"%.*s\" from text to %.*s",
+                          SLICE_FMT(text), SLICE_FMT(name));
+        else
+                where_why(c->why, n->location, "invalid syntax for type %.*s: %.*s",
+                          SLICE_FMT(name), SLICE_FMT(text));
+        return NULL;
+}
+
+static node *coerce_unknown(struct where_check *c, node *n, enum where_type to, bool explicit)
+{
+        if (n->param)
+                c->param_types[n->param - 1] = to;
+        node *typed = make_const(c, to, n->location);
+        typed->value.null = n->value.null;
+        if (!n->value.null && where_value_read(to, n->value.s, c->arena, &typed->value) != 0)
+                return refuse_text(c, n, to, explicit);
+        return typed;
+}
+
+/* A parameter whose type another place has settled meanwhile. */
+static node *settle(struct where_check *c, node *n)
+{
+        if (n->type != WT_UNKNOWN || !n->param || c->param_types[n->param - 1] == WT_UNKNOWN)
+                return n;
+        return coerce_unknown(c, n, c->param_types[n->param - 1], false);
+}
+
+static node *refuse_cast(struct where_check *c, const node *n, enum where_type to, int location)
+{
+        where_why(c->why, location, "unknown cast from type %.*s to type %.*s",
+                  SLICE_FMT(where_type_name(n->type)), SLICE_FMT(where_type_name(to)));
+        return NULL;
+}
+
+static node *coerce(struct where_check *c, node *n, enum where_type to)
+{
+        if (n->type == to)
+                return n;
+        if (n->type == WT_UNKNOWN)
+                return coerce_unknown(c, n, to, false);
+        if (where_cast_kind(n->type, to) != CAST_IMPLICIT)
+                return refuse_cast(c, n, to, n->location);
+        return fold(c, make(c, ND_CAST, to, n->location, 1, &n));
+}
+
+static node *coerce_bool(struct where_check *c, node *n)
+{
+        if (n->type == WT_BOOL || n->type == WT_UNKNOWN)
+                return coerce(c, n, WT_BOOL);
+        struct slice type = where_type_name(n->type);
+        if (n->kind == ND_COLUMN)
+                where_why(c->why, n->location,
+                          "reference %.*s of type %.*s is not castable to bool",
+                          SLICE_FMT(c->table->columns[n->column].name), SLICE_FMT(type));
+        else
+                where_why(c->why, n->location, "expression of type %.*s is not castable to bool",
+                          SLICE_FMT(type));
+        return NULL;
+}
+
+static bool check_bools(struct where_check *c, const struct where_parsed *p, node **args)
+{
+        for (uint32_t i = 0; i < p->n; i++) {
+                node *n = check(c, p->args[i]);
+                args[i] = n ? coerce_bool(c, n) : NULL;
+                if (!args[i])
+                        return false;
+        }
+        return true;
+}
+
+/* ---- leaves */
+
+static node *check_column(struct where_check *c, const struct where_parsed *p)
+{
+        int i = table_find_column(c->table, p->text);
+        if (i < 0 || (c->usable && !c->usable[i])) {
+                where_why(c->why, p->location, "unknown reference %.*s", SLICE_FMT(p->text));
+                return NULL;
+        }
+        node *n = make(c, ND_COLUMN, where_type_of_oid(c->table->columns[i].type_oid), p->location,
+                       0, NULL);
+        n->column = (uint32_t)i;
+        return n;
+}
+
+/* Integers take the smallest of int4, int8 and numeric that holds them. */
+static node *check_number(struct where_check *c, const struct where_parsed *p)
+{
+        static const enum where_type types[] = {WT_INT4, WT_INT8, WT_NUMERIC};
+        node *n = make_const(c, WT_NUMERIC, p->location);
+        for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+                n->type = types[i];
+                if (where_value_read(types[i], p->text, c->arena, &n->value) == 0)
+                        return n;
+        }
+        where_why(c->why, p->location, "number out of range: %.*s", SLICE_FMT(p->text));
+        return NULL;
+}
+
+static node *check_param(struct where_check *c, const struct where_parsed *p)
+{
+        if (p->number < 1 || (uint32_t)p->number > c->n_params) {
+                where_why(c->why, p->location, "parameter $%d was not provided", p->number);
+                return NULL;
+        }
+        node *n = make_text(c, c->params[p->number - 1], p->location);
+        n->param = p->number;
+        enum where_type type = c->param_types[p->number - 1];
+        return type == WT_UNKNOWN ? n : coerce_unknown(c, n, type, false);
+}
+
+static node *check_bool_const(struct where_check *c, const struct where_parsed *p)
+{
+        node *n = make_const(c, WT_BOOL, p->location);
+        n->value.b = p->number != 0;
+        return n;
+}
+
+static node *check_null(struct where_check *c, const struct where_parsed *p)
+{
+        node *n = make_text(c, SLICE_EMPTY, p->location);
+        n->value.null = true;
+        return n;
+}
+
+/* ---- operators */
+
+static node *refuse_operator(struct where_check *c, struct slice name, bool prefix,
+                             enum where_select_result r, int location)
+{
+        if (r == SELECT_NO_OVERLOAD)
+                return refuse(c, location, "Could not select an operator overload");
+        where_why(c->why, location, "unknown %s operator \"%.*s\"", prefix ? "unary" : "binary",
+                  SLICE_FMT(name));
+        return NULL;
+}
+
+/* The operands brought to what the chosen operator takes. */
+static const struct where_operator *choose(struct where_check *c, struct slice name, node **l,
+                                           node **r, int location)
+{
+        const struct where_operator *op;
+        if ((*l && !(*l = settle(c, *l))) || !(*r = settle(c, *r)))
+                return NULL;
+        enum where_select_result result =
+                where_select_operator(name, *l ? (*l)->type : WT_COUNT, (*r)->type, &op);
+        if (result != SELECT_FOUND) {
+                refuse_operator(c, name, !*l, result, location);
+                return NULL;
+        }
+        if (*l && !(*l = coerce(c, *l, op->left)))
+                return NULL;
+        return (*r = coerce(c, *r, op->right)) ? op : NULL;
+}
+
+static node *make_operator(struct where_check *c, struct slice name, node *l, node *r, int location)
+{
+        const struct where_operator *op = choose(c, name, &l, &r, location);
+        if (!op)
+                return NULL;
+        node *args[] = {l, r};
+        node *n = make(c, op->is_compare ? ND_COMPARE : ND_CALL, op->result, location, l ? 2 : 1,
+                       l ? args : args + 1);
+        if (!n)
+                return NULL;
+        n->compare = op->compare;
+        n->cmp = op->is_compare ? where_type_cmp(op->left) : NULL;
+        n->fn = op->fn;
+        n->name = op->name;
+        return fold(c, n);
+}
+
+static node *check_operator(struct where_check *c, const struct where_parsed *p)
+{
+        node *l = NULL;
+        if (p->n == 2 && !(l = check(c, p->args[0])))
+                return NULL;
+        node *r = check(c, p->args[p->n - 1]);
+        return r ? make_operator(c, p->text, l, r, p->location) : NULL;
+}
+
+static node *make_null_test(struct where_check *c, node *arg, bool negated, int location)
+{
+        node *n = make(c, ND_NULLTEST, WT_BOOL, location, 1, &arg);
+        if (n)
+                n->negated = negated;
+        return fold(c, n);
+}
+
+static bool is_null_const(const node *n)
+{
+        return n->kind == ND_CONST && n->type == WT_UNKNOWN && n->value.null;
+}
+
+static node *check_distinct(struct where_check *c, const struct where_parsed *p)
+{
+        node *l = check(c, p->args[0]);
+        node *r = l ? check(c, p->args[1]) : NULL;
+        if (!r)
+                return NULL;
+        if (is_null_const(r))
+                return make_null_test(c, l, !p->negated, p->location);
+        if (is_null_const(l))
+                return make_null_test(c, r, !p->negated, p->location);
+        const struct where_operator *op = choose(c, SLICE_LIT("="), &l, &r, p->location);
+        if (!op)
+                return NULL;
+        node *args[] = {l, r};
+        node *n = make(c, ND_DISTINCT, WT_BOOL, p->location, 2, args);
+        if (!n)
+                return NULL;
+        n->cmp = where_type_cmp(op->left);
+        n->negated = p->negated;
+        return fold(c, n);
+}
+
+/* ---- logic */
+
+static node *check_logic(struct where_check *c, const struct where_parsed *p)
+{
+        node **args = where_alloc(c->arena, (p->n + 1) * sizeof(node *));
+        if (!check_bools(c, p, args))
+                return NULL;
+        enum where_kind kind = p->kind == PN_AND ? ND_AND : p->kind == PN_OR ? ND_OR : ND_NOT;
+        return fold(c, make(c, kind, WT_BOOL, p->location, p->n, args));
+}
+
+static node *make_logic(struct where_check *c, enum where_kind kind, node *l, node *r, int location)
+{
+        node *args[] = {l, r};
+        return l && r ? fold(c, make(c, kind, WT_BOOL, location, 2, args)) : NULL;
+}
+
+/* A row is NULL when all its fields are, and not NULL when none is. */
+static node *check_row_null_test(struct where_check *c, const struct where_parsed *p)
+{
+        const struct where_parsed *row = p->args[0];
+        node **args = where_alloc(c->arena, (row->n + 1) * sizeof(node *));
+        for (uint32_t i = 0; i < row->n; i++) {
+                node *field = check(c, row->args[i]);
+                args[i] = field ? make_null_test(c, field, p->negated, p->location) : NULL;
+                if (!args[i])
+                        return NULL;
+        }
+        return fold(c, make(c, ND_AND, WT_BOOL, p->location, row->n, args));
+}
+
+static node *check_null_test(struct where_check *c, const struct where_parsed *p)
+{
+        if (p->args[0]->kind == PN_ROW)
+                return check_row_null_test(c, p);
+        node *n = check(c, p->args[0]);
+        return n ? make_null_test(c, n, p->negated, p->location) : NULL;
+}
+
+static node *check_bool_test(struct where_check *c, const struct where_parsed *p)
+{
+        node *arg;
+        if (!check_bools(c, p, &arg))
+                return NULL;
+        node *n = make(c, ND_BOOLTEST, WT_BOOL, p->location, 1, &arg);
+        if (!n)
+                return NULL;
+        n->test = p->test;
+        n->negated = p->negated;
+        return fold(c, n);
+}
+
+/* ---- BETWEEN, as Postgres rewrites it */
+
+static node *make_range(struct where_check *c, const struct where_parsed *p, node *x, node *low,
+                        node *high)
+{
+        struct slice first = p->negated ? SLICE_LIT("<") : SLICE_LIT(">=");
+        struct slice second = p->negated ? SLICE_LIT(">") : SLICE_LIT("<=");
+        node *l = make_operator(c, first, x, low, p->location);
+        node *r = l ? make_operator(c, second, x, high, p->location) : NULL;
+        return make_logic(c, p->negated ? ND_OR : ND_AND, l, r, p->location);
+}
+
+static node *check_between(struct where_check *c, const struct where_parsed *p)
+{
+        node *x[3];
+        for (int i = 0; i < 3; i++)
+                if (!(x[i] = check(c, p->args[i])))
+                        return NULL;
+        node *n = make_range(c, p, x[0], x[1], x[2]);
+        if (!n || !p->symmetric)
+                return n;
+        node *other = make_range(c, p, x[0], x[2], x[1]);
+        return make_logic(c, p->negated ? ND_AND : ND_OR, n, other, p->location);
+}
+
+/* ---- IN */
+
+/* The constants, all of one type, against the left side. */
+static node *make_in(struct where_check *c, const struct where_parsed *p, node *l, node **consts,
+                     uint32_t n)
+{
+        enum where_type *types = where_alloc(c->arena, (n + 1) * sizeof(*types));
+        types[0] = l->type;
+        for (uint32_t i = 0; i < n; i++)
+                types[i + 1] = consts[i]->type;
+        enum where_type common = where_select_common(types, n + 1);
+        if (common == WT_COUNT || common == WT_OTHER)
+                return refuse(c, p->location, "Could not select an operator overload");
+        node model = {.kind = ND_COLUMN, .type = common}; /* for the choice */
+        node *m = &model;
+        struct slice name = p->negated ? SLICE_LIT("<>") : SLICE_LIT("=");
+        const struct where_operator *op;
+        enum where_select_result result = where_select_operator(name, l->type, m->type, &op);
+        if (result != SELECT_FOUND)
+                return refuse_operator(c, name, false, result, p->location);
+        if (!(l = coerce(c, l, op->left)))
+                return NULL;
+        for (uint32_t i = 0; i < n; i++) {
+                if (!(consts[i] = coerce(c, consts[i], common)) ||
+                    !(consts[i] = coerce(c, consts[i], op->right)))
+                        return NULL;
+        }
+        node *in = make(c, ND_IN, WT_BOOL, p->location, 1, &l);
+        if (!in)
+                return NULL;
+        in->negated = p->negated;
+        in->cmp = where_type_cmp(op->left);
+        in->list = where_list_new(op->right, consts, n, c->arena);
+        return fold(c, in);
+}
+
+static node *check_in(struct where_check *c, const struct where_parsed *p)
+{
+        node *l = check(c, p->args[0]), *result = NULL;
+        node **consts = where_alloc(c->arena, p->n * sizeof(node *));
+        node **others = where_alloc(c->arena, p->n * sizeof(node *));
+        uint32_t n_consts = 0, n_others = 0;
+        for (uint32_t i = 1; l && i < p->n; i++) {
+                node *item = check(c, p->args[i]);
+                if (!item)
+                        return NULL;
+                if (item->kind == ND_CONST)
+                        consts[n_consts++] = item;
+                others[n_others++] = item;
+        }
+        if (!l)
+                return NULL;
+        if (n_consts > 1) {
+                if (!(result = make_in(c, p, l, consts, n_consts)))
+                        return NULL;
+        }
+        for (uint32_t i = 0; i < n_others; i++) {
+                if (n_consts > 1 && others[i]->kind == ND_CONST)
+                        continue;
+                struct slice name = p->negated ? SLICE_LIT("<>") : SLICE_LIT("=");
+                node *cmp = make_operator(c, name, l, others[i], p->location);
+                result = !result ? cmp
+                                 : make_logic(c, p->negated ? ND_AND : ND_OR, result, cmp,
+                                              p->location);
+                if (!result)
+                        return NULL;
+        }
+        return result;
+}
+
+/* ---- casts */
+
+static node *check_cast(struct where_check *c, const struct where_parsed *p)
+{
+        enum where_type to = where_type_of_name(p->text);
+        if (to == WT_COUNT || p->is_array) {
+                where_why(c->why, p->location, "unsupported type %.*s%s", SLICE_FMT(p->text),
+                          p->is_array ? "[]" : "");
+                return NULL;
+        }
+        node *n = check(c, p->args[0]);
+        if (!n || n->type == to)
+                return n;
+        if (n->type == WT_UNKNOWN)
+                return coerce_unknown(c, n, to, true);
+        if (where_cast_kind(n->type, to) == CAST_NONE)
+                return refuse_cast(c, n, to, p->location);
+        return fold(c, make(c, ND_CAST, to, p->location, 1, &n));
+}
+
+static node *check(struct where_check *c, const struct where_parsed *p)
+{
+        switch (p->kind) {
+        case PN_COLUMN:
+                return check_column(c, p);
+        case PN_INT:
+        case PN_DECIMAL:
+                return check_number(c, p);
+        case PN_STRING:
+                return make_text(c, p->text, p->location);
+        case PN_BOOL:
+                return check_bool_const(c, p);
+        case PN_NULL:
+                return check_null(c, p);
+        case PN_PARAM:
+                return check_param(c, p);
+        case PN_CAST:
+                return check_cast(c, p);
+        case PN_AND:
+        case PN_OR:
+        case PN_NOT:
+                return check_logic(c, p);
+        case PN_NULLTEST:
+                return check_null_test(c, p);
+        case PN_BOOLTEST:
+                return check_bool_test(c, p);
+        case PN_OP:
+                return check_operator(c, p);
+        case PN_DISTINCT:
+                return check_distinct(c, p);
+        case PN_IN:
+                return check_in(c, p);
+        case PN_BETWEEN:
+                return check_between(c, p);
+        case PN_ROW:
+        default:
+                return refuse(c, p->location, "RowExpr is not supported in this context");
+        }
+}
+
+struct where_node *where_check_clause(struct where_check *c, const struct where_parsed *p)
+{
+        node *n = check(c, p);
+        if (!n)
+                return NULL;
+        if (n->type != WT_BOOL && n->type != WT_UNKNOWN) {
+                buf_puts(c->why, "WHERE clause must return a boolean");
+                return NULL;
+        }
+        return coerce(c, n, WT_BOOL);
+}

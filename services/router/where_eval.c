@@ -1,0 +1,225 @@
+#include "services/router/where_node.h"
+
+#include "common/base/assert.h"
+#include "services/router/where_list.h"
+
+typedef struct where_node node;
+typedef struct where_value value;
+
+enum truth { IS_FALSE, IS_TRUE, IS_NULL };
+
+static bool eval(struct where_ctx *c, const node *n, const struct row *row, value *out);
+
+static const struct change_value *column_of(const node *n, const struct row *row)
+{
+        SLUICE_ASSERT(n->column < row->n);
+        const struct change_value *v = &row->values[n->column];
+        SLUICE_ASSERT(v->kind != VALUE_SAME);
+        return v;
+}
+
+static bool eval_column(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        const struct change_value *v = column_of(n, row);
+        out->null = v->kind == VALUE_NULL;
+        if (out->null)
+                return true;
+        if (where_value_read(n->type, v->text, c->scratch, out) != 0)
+                return where_fail(c, "a value of the row is not of its column's type");
+        return true;
+}
+
+static bool put_truth(enum truth t, value *out)
+{
+        out->null = t == IS_NULL;
+        out->b = t == IS_TRUE;
+        return true;
+}
+
+static enum truth truth_of(const value *v)
+{
+        return v->null ? IS_NULL : v->b ? IS_TRUE : IS_FALSE;
+}
+
+/* From left to right; what decides ends it, as in Postgres. */
+static bool eval_logic(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        enum truth decides = n->kind == ND_AND ? IS_FALSE : IS_TRUE;
+        enum truth result = n->kind == ND_AND ? IS_TRUE : IS_FALSE;
+        for (uint32_t i = 0; i < n->n; i++) {
+                value v;
+                if (!eval(c, n->args[i], row, &v))
+                        return false;
+                enum truth t = truth_of(&v);
+                if (t == decides)
+                        return put_truth(decides, out);
+                if (t == IS_NULL)
+                        result = IS_NULL;
+        }
+        return put_truth(result, out);
+}
+
+static bool eval_not(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        if (!eval(c, n->args[0], row, out))
+                return false;
+        out->b = !out->b;
+        return true;
+}
+
+static bool eval_null_test(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        value v;
+        if (n->args[0]->kind == ND_COLUMN)
+                v.null = column_of(n->args[0], row)->kind == VALUE_NULL;
+        else if (!eval(c, n->args[0], row, &v))
+                return false;
+        return put_truth(v.null != n->negated ? IS_TRUE : IS_FALSE, out);
+}
+
+static bool eval_bool_test(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        static const enum truth wanted[] = {
+                [TRUTH_TRUE] = IS_TRUE, [TRUTH_FALSE] = IS_FALSE, [TRUTH_UNKNOWN] = IS_NULL};
+        value v;
+        if (!eval(c, n->args[0], row, &v))
+                return false;
+        bool is = truth_of(&v) == wanted[n->test];
+        return put_truth(is != n->negated ? IS_TRUE : IS_FALSE, out);
+}
+
+static bool compare_is(enum where_compare compare, int c)
+{
+        switch (compare) {
+        case CMP_EQ:
+                return c == 0;
+        case CMP_NE:
+                return c != 0;
+        case CMP_LT:
+                return c < 0;
+        case CMP_LE:
+                return c <= 0;
+        case CMP_GT:
+                return c > 0;
+        case CMP_GE:
+        default:
+                return c >= 0;
+        }
+}
+
+static bool eval_compare(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        value l, r;
+        if (!eval(c, n->args[0], row, &l) || !eval(c, n->args[1], row, &r))
+                return false;
+        out->null = l.null || r.null;
+        if (!out->null)
+                out->b = compare_is(n->compare, n->cmp(&l, &r));
+        return true;
+}
+
+static bool eval_same(const node *n, const struct row *row, value *out)
+{
+        const struct change_value *v = column_of(n, row);
+        out->null = v->kind == VALUE_NULL;
+        if (!out->null)
+                out->b = slice_eq(v->text, n->text) == (n->compare == CMP_EQ);
+        return true;
+}
+
+static bool eval_distinct(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        value l, r;
+        if (!eval(c, n->args[0], row, &l) || !eval(c, n->args[1], row, &r))
+                return false;
+        bool distinct = l.null || r.null ? l.null != r.null : n->cmp(&l, &r) != 0;
+        return put_truth(distinct != n->negated ? IS_TRUE : IS_FALSE, out);
+}
+
+static bool put_in(const node *n, bool found, value *out)
+{
+        if (!found && n->list->has_null)
+                return put_truth(IS_NULL, out);
+        return put_truth(found != n->negated ? IS_TRUE : IS_FALSE, out);
+}
+
+static bool eval_in(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        value v;
+        if (n->text.p) { /* by text */
+                const struct change_value *text = column_of(n, row);
+                if (text->kind == VALUE_NULL)
+                        return put_truth(IS_NULL, out);
+                return put_in(n, where_list_has_text(n->list, text->text), out);
+        }
+        if (!eval(c, n->args[0], row, &v))
+                return false;
+        if (v.null)
+                return put_truth(IS_NULL, out);
+        return put_in(n, where_list_has(n->list, n->cmp, &v), out);
+}
+
+static bool eval_cast(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        value v;
+        if (!eval(c, n->args[0], row, &v))
+                return false;
+        return where_cast_apply(c, n->args[0]->type, n->type, &v, out);
+}
+
+/* Functions are strict: all arguments are evaluated, and one NULL makes the result NULL. */
+static bool eval_call(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        enum { MAX_ARGS = 4 };
+        value args[MAX_ARGS];
+        bool null = false;
+        SLUICE_ASSERT(n->n <= MAX_ARGS);
+        for (uint32_t i = 0; i < n->n; i++) {
+                if (!eval(c, n->args[i], row, &args[i]))
+                        return false;
+                null |= args[i].null;
+        }
+        out->null = null;
+        return null || n->fn(c, args, out);
+}
+
+static bool eval(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        switch (n->kind) {
+        case ND_CONST:
+                *out = n->value;
+                return true;
+        case ND_COLUMN:
+                return eval_column(c, n, row, out);
+        case ND_AND:
+        case ND_OR:
+                return eval_logic(c, n, row, out);
+        case ND_NOT:
+                return eval_not(c, n, row, out);
+        case ND_NULLTEST:
+                return eval_null_test(c, n, row, out);
+        case ND_BOOLTEST:
+                return eval_bool_test(c, n, row, out);
+        case ND_DISTINCT:
+                return eval_distinct(c, n, row, out);
+        case ND_COMPARE:
+                return eval_compare(c, n, row, out);
+        case ND_SAME:
+                return eval_same(n, row, out);
+        case ND_CAST:
+                return eval_cast(c, n, row, out);
+        case ND_CALL:
+                return eval_call(c, n, row, out);
+        case ND_IN:
+                return eval_in(c, n, row, out);
+        default:
+                SLUICE_ASSERT(!"a kind of node");
+        }
+        return false;
+}
+
+bool where_node_eval(struct where_ctx *c, const struct where_node *n, struct row row,
+                     struct where_value *out)
+{
+        return eval(c, n, &row, out);
+}

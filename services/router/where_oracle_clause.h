@@ -1,0 +1,197 @@
+/* The grammar of random clauses; only where_oracle_gen.h includes it. */
+#ifndef SERVICES_ROUTER_WHERE_ORACLE_CLAUSE_H
+#define SERVICES_ROUTER_WHERE_ORACLE_CLAUSE_H
+
+#include <stdio.h>
+
+#include "services/router/where_oracle_gen.h"
+
+enum { GEN_MAX_DEPTH = 4 };
+
+static inline void gen_bool(struct gen *g, struct buf *out);
+
+static inline uint32_t gen_any_column(struct gen *g)
+{
+        return 1 + gen_below(g, gen_n_columns() - 1);
+}
+
+static inline uint32_t gen_column_like(struct gen *g, uint32_t column)
+{
+        for (;;) {
+                uint32_t c = gen_any_column(g);
+                if (strcmp(gen_columns[c].kind, gen_columns[column].kind) == 0)
+                        return c;
+        }
+}
+
+static inline const char *gen_base_type(uint32_t column)
+{
+        static char name[32];
+        snprintf(name, sizeof(name), "%s", gen_columns[column].type);
+        name[strcspn(name, "(")] = '\0';
+        return strcmp(name, "char") == 0 ? "bpchar" : name;
+}
+
+static inline void gen_number(struct gen *g, struct buf *out)
+{
+        static const char *const numbers[] = {"0",
+                                              "1",
+                                              "-1",
+                                              "2",
+                                              "3",
+                                              "1.5",
+                                              "-0.5",
+                                              "1.10",
+                                              "2.500",
+                                              "0.1",
+                                              "1e2",
+                                              "32768",
+                                              "3000000000",
+                                              "-2147483648",
+                                              "9007199254740993",
+                                              "9223372036854775808",
+                                              "12345678901234567890.123456789"};
+        buf_puts(out, numbers[gen_below(g, sizeof(numbers) / sizeof(numbers[0]))]);
+}
+
+/* Something of the column's kind. */
+static inline void gen_operand(struct gen *g, uint32_t column, struct buf *out)
+{
+        static const char *const casts[] = {"int4",    "int8",   "int2", "numeric",
+                                            "float8",  "float4", "text", "bool",
+                                            "varchar", "bpchar", "name", "uuid"};
+        uint32_t other = gen_column_like(g, column);
+        switch (gen_below(g, 12)) {
+        case 0:
+        case 1:
+        case 2:
+        case 3:
+                buf_puts(out, gen_columns[other].name);
+                return;
+        case 4:
+        case 5:
+        case 6:
+                buf_puts(out, gen_sample(g, column));
+                return;
+        case 7:
+                buf_printf(out, "%s::%s", gen_sample(g, other), gen_base_type(other));
+                return;
+        case 8:
+        case 9:
+                if (strcmp(gen_columns[column].kind, "number") == 0)
+                        gen_number(g, out);
+                else
+                        buf_puts(out, gen_sample(g, other));
+                return;
+        case 10:
+                buf_puts(out, gen_chance(g, 50) ? "NULL" : gen_columns[other].name);
+                return;
+        default:
+                buf_printf(out, "%s::%s", gen_columns[gen_any_column(g)].name,
+                           casts[gen_below(g, sizeof(casts) / sizeof(casts[0]))]);
+                return;
+        }
+}
+
+static inline void gen_comparison(struct gen *g, struct buf *out)
+{
+        static const char *const ops[] = {"=", "=", "<>", "<", "<=", ">", ">=", "!="};
+        uint32_t c = gen_any_column(g);
+        gen_operand(g, c, out);
+        buf_printf(out, " %s ", ops[gen_below(g, 8)]);
+        gen_operand(g, c, out);
+}
+
+static inline void gen_list(struct gen *g, struct buf *out)
+{
+        uint32_t c = gen_any_column(g), n = 1 + gen_below(g, 5);
+        gen_operand(g, c, out);
+        buf_puts(out, gen_chance(g, 40) ? " NOT IN (" : " IN (");
+        for (uint32_t i = 0; i < n; i++) {
+                if (i)
+                        buf_puts(out, ", ");
+                gen_operand(g, c, out);
+        }
+        buf_putc(out, ')');
+}
+
+static inline void gen_between(struct gen *g, struct buf *out)
+{
+        uint32_t c = gen_any_column(g);
+        gen_operand(g, c, out);
+        buf_printf(out, " %sBETWEEN %s", gen_chance(g, 40) ? "NOT " : "",
+                   gen_chance(g, 30) ? "SYMMETRIC " : "");
+        gen_operand(g, c, out);
+        buf_puts(out, " AND ");
+        gen_operand(g, c, out);
+}
+
+static inline void gen_test(struct gen *g, struct buf *out)
+{
+        static const char *const tests[] = {"IS TRUE",      "IS NOT TRUE", "IS FALSE",
+                                            "IS NOT FALSE", "IS UNKNOWN",  "IS NOT UNKNOWN"};
+        uint32_t c = gen_any_column(g);
+        switch (gen_below(g, 5)) {
+        case 0:
+                buf_printf(out, "%s IS %sNULL", gen_columns[c].name,
+                           gen_chance(g, 50) ? "NOT " : "");
+                return;
+        case 1:
+                gen_operand(g, c, out);
+                buf_printf(out, " IS %sDISTINCT FROM ", gen_chance(g, 50) ? "NOT " : "");
+                gen_operand(g, c, out);
+                return;
+        case 2:
+                buf_printf(out, "(%s, %s) IS %sNULL", gen_columns[c].name,
+                           gen_columns[gen_any_column(g)].name, gen_chance(g, 50) ? "NOT " : "");
+                return;
+        default:
+                buf_putc(out, '(');
+                gen_bool(g, out);
+                buf_printf(out, ") %s", tests[gen_below(g, 6)]);
+                return;
+        }
+}
+
+static inline void gen_logic(struct gen *g, struct buf *out)
+{
+        uint32_t n = 2 + gen_below(g, 2);
+        const char *word = gen_chance(g, 50) ? "AND" : "OR";
+        for (uint32_t i = 0; i < n; i++) {
+                if (i)
+                        buf_printf(out, " %s ", word);
+                if (gen_chance(g, 20))
+                        buf_puts(out, "NOT ");
+                buf_putc(out, '(');
+                gen_bool(g, out);
+                buf_putc(out, ')');
+        }
+}
+
+static inline void gen_bool(struct gen *g, struct buf *out)
+{
+        uint32_t kind = gen_below(g, 10);
+        if (g->depth >= GEN_MAX_DEPTH && kind >= 7)
+                kind = 0;
+        g->depth++;
+        if (kind < 3)
+                gen_comparison(g, out);
+        else if (kind == 3)
+                gen_list(g, out);
+        else if (kind == 4)
+                gen_between(g, out);
+        else if (kind == 5)
+                gen_test(g, out);
+        else if (kind == 6)
+                buf_puts(out, gen_chance(g, 50) ? "p" : "q");
+        else
+                gen_logic(g, out);
+        g->depth--;
+}
+
+static inline void gen_clause(struct gen *g, struct buf *out)
+{
+        gen_bool(g, out);
+}
+
+#endif

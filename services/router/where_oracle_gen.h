@@ -1,0 +1,155 @@
+/* Random rows and clauses for where_oracle_test.c: well-typed most of the time, extremes often. */
+#ifndef SERVICES_ROUTER_WHERE_ORACLE_GEN_H
+#define SERVICES_ROUTER_WHERE_ORACLE_GEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "common/base/buf.h"
+
+enum { GEN_MAX_COLUMNS = 64 };
+
+struct gen {
+        unsigned long seed; /* of the clause being made */
+        uint64_t state;
+        int depth;
+};
+
+/* What the columns are of, and which samples there are of it: SQL literals without a type. Column 0
+ * is the id. */
+struct gen_column {
+        const char *name, *type;
+        const char *kind;           /* columns of a kind are compared with each other */
+        const char *const *samples; /* ends with NULL */
+};
+
+static const char *const gen_ints[] = {"'0'",   "'1'",     "'-1'",     "'2'", "'7'",
+                                       "'100'", "'32767'", "'-32768'", NULL};
+static const char *const gen_ints4[] = {"'0'",        "'1'",     "'-1'",         "'2'",
+                                        "'3'",        "'32768'", "'2147483647'", "'-2147483648'",
+                                        "'16777217'", NULL};
+static const char *const gen_ints8[] = {"'0'",
+                                        "'1'",
+                                        "'-1'",
+                                        "'2'",
+                                        "'3'",
+                                        "'2147483648'",
+                                        "'9223372036854775807'",
+                                        "'-9223372036854775808'",
+                                        "'9007199254740993'",
+                                        NULL};
+static const char *const gen_floats4[] = {
+        "'0'",   "'-0'",       "'1'",         "'1.1'",    "'-1.5'",  "'2'",        "'0.1'",
+        "'NaN'", "'Infinity'", "'-Infinity'", "'3.4e38'", "'1e-40'", "'16777216'", NULL};
+static const char *const gen_floats8[] = {"'0'",
+                                          "'-0'",
+                                          "'1'",
+                                          "'1.1'",
+                                          "'-1.5'",
+                                          "'2'",
+                                          "'0.1'",
+                                          "'NaN'",
+                                          "'Infinity'",
+                                          "'-Infinity'",
+                                          "'1.7e308'",
+                                          "'5e-324'",
+                                          "'9007199254740992'",
+                                          "'2.5'",
+                                          "'1e15'",
+                                          "'1e-5'",
+                                          NULL};
+static const char *const gen_nums[] = {
+        "'0'",        "'0.00'",      "'1'",
+        "'1.0'",      "'1.10'",      "'-1.5'",
+        "'2'",        "'2.500'",     "'NaN'",
+        "'Infinity'", "'-Infinity'", "'12345678901234567890.123456789'",
+        "'1e-20'",    "'0.1'",       "'99999999999999999999'",
+        "'-0.0001'",  NULL};
+static const char *const gen_texts[] = {
+        "''",  "'a'", "'b'",  "'ab'",     "'A'",    "'abc'", "'ABC'",     "'a '",   "' a'",
+        "'ä'", "'Ä'", "'ß'",  "'it''s'",  "'a%b'",  "'a_b'", "E'a\\\\b'", "'日本'", "'😀'",
+        "'1'", "'t'", "'10'", "E'a\\nb'", "'null'", "'2.5'", NULL};
+static const char *const gen_bools[] = {"'t'", "'f'", NULL};
+static const char *const gen_uuids[] = {
+        "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
+        "'{A0EEBC99-9C0B4EF8-BB6D6BB9-BD380A11}'", "'a0eebc999c0b4ef8bb6d6bb9bd380a11'", NULL};
+
+static const struct gen_column gen_columns[] = {
+        {"id", "int4", "none", gen_ints},
+        {"a2", "int2", "number", gen_ints},
+        {"a4", "int4", "number", gen_ints4},
+        {"b4", "int4", "number", gen_ints4},
+        {"a8", "int8", "number", gen_ints8},
+        {"f4", "float4", "number", gen_floats4},
+        {"f8", "float8", "number", gen_floats8},
+        {"n", "numeric", "number", gen_nums},
+        {"n2", "numeric(30,3)", "number", gen_ints8},
+        {"t", "text", "string", gen_texts},
+        {"u", "text", "string", gen_texts},
+        {"v", "varchar(10)", "string", gen_texts},
+        {"c", "char(4)", "string", gen_texts},
+        {"nm", "name", "string", gen_texts},
+        {"p", "bool", "bool", gen_bools},
+        {"q", "bool", "bool", gen_bools},
+        {"id1", "uuid", "uuid", gen_uuids},
+        {"id2", "uuid", "uuid", gen_uuids},
+};
+
+static inline uint32_t gen_n_columns(void)
+{
+        return sizeof(gen_columns) / sizeof(gen_columns[0]);
+}
+static inline const char *gen_column_name(uint32_t c)
+{
+        return gen_columns[c].name;
+}
+static inline const char *gen_column_type(uint32_t c)
+{
+        return gen_columns[c].type;
+}
+
+static inline uint32_t gen_below(struct gen *g, uint32_t n)
+{
+        g->state ^= g->state << 13;
+        g->state ^= g->state >> 7;
+        g->state ^= g->state << 17;
+        return (uint32_t)((g->state >> 11) % n);
+}
+
+static inline bool gen_chance(struct gen *g, uint32_t percent)
+{
+        return gen_below(g, 100) < percent;
+}
+
+static inline void gen_init(struct gen *g, unsigned long seed)
+{
+        *g = (struct gen){.seed = seed ? seed - 1 : 0};
+}
+
+/* The next clause has a seed of its own, so that one seed repeats it. */
+static inline void gen_start(struct gen *g)
+{
+        g->seed++;
+        g->state = (g->seed + 1) * 0x9e3779b97f4a7c15u;
+        g->depth = 0;
+        for (int i = 0; i < 8; i++)
+                (void)gen_below(g, 2);
+}
+
+static inline const char *gen_sample(struct gen *g, uint32_t column)
+{
+        uint32_t n = 0;
+        while (gen_columns[column].samples[n])
+                n++;
+        return gen_columns[column].samples[gen_below(g, n)];
+}
+
+static inline void gen_value(struct gen *g, uint32_t column, struct buf *out)
+{
+        buf_puts(out, gen_chance(g, 15) ? "NULL" : gen_sample(g, column));
+}
+
+#include "services/router/where_oracle_clause.h"
+
+#endif

@@ -1,0 +1,232 @@
+/* Overload resolution as in Postgres' parse_oper.c and parse_func.c, on the operators among our
+ * types. For the choice to be Postgres' choice the table must have every operator that our types
+ * can reach by implicit casts. */
+#include "services/router/where_node.h"
+
+#include "common/base/assert.h"
+
+enum { MAX_ARGS = 2 };
+
+#define COMPARISONS(l, r)                                                                          \
+        {"=", WT_##l, WT_##r, WT_BOOL, true, CMP_EQ, NULL},                                        \
+                {"<>", WT_##l, WT_##r, WT_BOOL, true, CMP_NE, NULL},                               \
+                {"<", WT_##l, WT_##r, WT_BOOL, true, CMP_LT, NULL},                                \
+                {"<=", WT_##l, WT_##r, WT_BOOL, true, CMP_LE, NULL},                               \
+                {">", WT_##l, WT_##r, WT_BOOL, true, CMP_GT, NULL},                                \
+        {                                                                                          \
+                ">=", WT_##l, WT_##r, WT_BOOL, true, CMP_GE, NULL                                  \
+        }
+
+static const struct where_operator operators[] = {
+        COMPARISONS(BOOL, BOOL),     COMPARISONS(INT2, INT2),     COMPARISONS(INT2, INT4),
+        COMPARISONS(INT2, INT8),     COMPARISONS(INT4, INT2),     COMPARISONS(INT4, INT4),
+        COMPARISONS(INT4, INT8),     COMPARISONS(INT8, INT2),     COMPARISONS(INT8, INT4),
+        COMPARISONS(INT8, INT8),     COMPARISONS(FLOAT4, FLOAT4), COMPARISONS(FLOAT4, FLOAT8),
+        COMPARISONS(FLOAT8, FLOAT4), COMPARISONS(FLOAT8, FLOAT8), COMPARISONS(NUMERIC, NUMERIC),
+        COMPARISONS(TEXT, TEXT),     COMPARISONS(BPCHAR, BPCHAR), COMPARISONS(NAME, NAME),
+        COMPARISONS(NAME, TEXT),     COMPARISONS(TEXT, NAME),     COMPARISONS(UUID, UUID),
+};
+enum { N_OPERATORS = sizeof(operators) / sizeof(operators[0]) };
+
+typedef const struct where_operator *candidate;
+
+static bool is_implicit(enum where_type from, enum where_type to)
+{
+        return where_cast_kind(from, to) == CAST_IMPLICIT;
+}
+
+static enum where_type arg(candidate c, int i)
+{
+        return i == 0 ? c->left : c->right;
+}
+
+static candidate find_exact(struct slice name, enum where_type left, enum where_type right)
+{
+        if (left == WT_UNKNOWN)
+                left = right;
+        else if (right == WT_UNKNOWN)
+                right = left;
+        for (int i = 0; i < N_OPERATORS; i++)
+                if (operators[i].left == left && operators[i].right == right &&
+                    slice_eq(slice_cstr(operators[i].name), name))
+                        return &operators[i];
+        return NULL;
+}
+
+/* Those whose operands are what is given, or come from it implicitly. */
+static uint32_t keep_reachable(struct slice name, const enum where_type *in, candidate *out,
+                               bool *known)
+{
+        uint32_t n = 0;
+        for (int i = 0; i < N_OPERATORS; i++) {
+                candidate c = &operators[i];
+                if (!slice_eq(slice_cstr(c->name), name))
+                        continue;
+                *known = true;
+                bool prefix = in[0] == WT_COUNT;
+                if (prefix != (c->left == WT_COUNT))
+                        continue;
+                if ((prefix || is_implicit(in[0], c->left)) && is_implicit(in[1], c->right))
+                        out[n++] = c;
+        }
+        return n;
+}
+
+static int exact_matches(candidate c, const enum where_type *in)
+{
+        return (in[0] != WT_UNKNOWN && c->left == in[0]) +
+               (in[1] != WT_UNKNOWN && c->right == in[1]);
+}
+
+static int preferred_matches(candidate c, const enum where_type *in)
+{
+        int n = 0;
+        for (int i = 0; i < MAX_ARGS; i++) {
+                enum where_type t = arg(c, i);
+                if (in[i] == WT_UNKNOWN || in[i] == WT_COUNT)
+                        continue;
+                n += t == in[i] || (where_type_preferred(t) &&
+                                    where_type_category(t) == where_type_category(in[i]));
+        }
+        return n;
+}
+
+static uint32_t keep_best(candidate *list, uint32_t n, const enum where_type *in,
+                          int (*score)(candidate, const enum where_type *))
+{
+        int best = 0;
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < n; i++) {
+                candidate c = list[i];
+                int s = score(c, in);
+                if (s > best) {
+                        best = s;
+                        kept = 0;
+                }
+                if (s == best)
+                        list[kept++] = c;
+        }
+        return kept;
+}
+
+/* What an unknown operand would be: strings if any candidate takes one, else the category that all
+ * agree on. False: they don't. */
+static bool unknown_category(candidate *list, uint32_t n, int i, char *category, bool *preferred)
+{
+        bool conflict = false;
+        *category = '\0';
+        *preferred = false;
+        for (uint32_t k = 0; k < n; k++) {
+                enum where_type t = arg(list[k], i);
+                char cat = where_type_category(t);
+                if (*category == '\0' || cat == *category) {
+                        *category = cat;
+                        *preferred |= where_type_preferred(t);
+                } else if (cat == 'S') {
+                        *category = cat;
+                        *preferred = where_type_preferred(t);
+                } else {
+                        conflict = true;
+                }
+        }
+        return !conflict || *category == 'S';
+}
+
+static uint32_t resolve_unknowns(candidate *list, uint32_t n, const enum where_type *in)
+{
+        char category[MAX_ARGS];
+        bool preferred[MAX_ARGS];
+        uint32_t kept = 0;
+        for (int i = 0; i < MAX_ARGS; i++)
+                if (in[i] == WT_UNKNOWN &&
+                    !unknown_category(list, n, i, &category[i], &preferred[i]))
+                        return n;
+        for (uint32_t k = 0; k < n; k++) {
+                bool keep = true;
+                for (int i = 0; i < MAX_ARGS; i++) {
+                        enum where_type t = arg(list[k], i);
+                        if (in[i] == WT_UNKNOWN)
+                                keep &= where_type_category(t) == category[i] &&
+                                        (!preferred[i] || where_type_preferred(t));
+                }
+                if (keep) {
+                        candidate c = list[k];
+                        list[k] = list[kept];
+                        list[kept++] = c;
+                }
+        }
+        return kept ? kept : n;
+}
+
+/* One known operand: the unknown one may be of its type. */
+static candidate assume_same(candidate *list, uint32_t n, const enum where_type *in)
+{
+        enum where_type known = in[0] == WT_UNKNOWN ? in[1] : in[0];
+        candidate found = NULL;
+        if (known == WT_UNKNOWN || (in[0] != WT_UNKNOWN && in[1] != WT_UNKNOWN))
+                return NULL;
+        for (uint32_t k = 0; k < n; k++) {
+                if (!is_implicit(known, list[k]->left) || !is_implicit(known, list[k]->right))
+                        continue;
+                if (found)
+                        return NULL;
+                found = list[k];
+        }
+        return found;
+}
+
+static candidate choose(candidate *list, uint32_t n, const enum where_type *in)
+{
+        if (n > 1)
+                n = keep_best(list, n, in, exact_matches);
+        if (n > 1)
+                n = keep_best(list, n, in, preferred_matches);
+        if (n > 1) {
+                if (in[0] != WT_UNKNOWN && in[1] != WT_UNKNOWN)
+                        return NULL;
+                n = resolve_unknowns(list, n, in);
+        }
+        if (n > 1 && in[0] != WT_COUNT)
+                return assume_same(list, n, in);
+        return n == 1 ? list[0] : NULL;
+}
+
+enum where_select_result where_select_operator(struct slice name, enum where_type left,
+                                               enum where_type right,
+                                               const struct where_operator **out)
+{
+        candidate list[N_OPERATORS];
+        enum where_type in[MAX_ARGS] = {left, right};
+        bool known = false;
+        candidate found = left == WT_COUNT ? NULL : find_exact(name, left, right);
+        if (!found) {
+                uint32_t n = keep_reachable(name, in, list, &known);
+                if (!known)
+                        return SELECT_UNKNOWN_NAME;
+                found = choose(list, n, in);
+        }
+        if (!found)
+                return SELECT_NO_OVERLOAD;
+        *out = found;
+        return SELECT_FOUND;
+}
+
+enum where_type where_select_common(const enum where_type *types, uint32_t n)
+{
+        SLUICE_ASSERT(n > 0);
+        enum where_type best = types[0];
+        for (uint32_t i = 1; i < n; i++) {
+                enum where_type t = types[i];
+                if (t == WT_UNKNOWN || t == best)
+                        continue;
+                if (best == WT_UNKNOWN)
+                        best = t;
+                else if (best == WT_OTHER || t == WT_OTHER ||
+                         where_type_category(t) != where_type_category(best))
+                        return WT_COUNT;
+                else if (!where_type_preferred(best) && is_implicit(best, t) &&
+                         !is_implicit(t, best))
+                        best = t;
+        }
+        return best == WT_UNKNOWN ? WT_TEXT : best;
+}

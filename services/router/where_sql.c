@@ -1,0 +1,166 @@
+/* SQL from the checked tree. Every operator is in parentheses, every constant is a quoted literal
+ * with its type: nothing is left to Postgres' resolution or to the client's spelling. */
+#include "services/router/where_node.h"
+
+#include "common/base/assert.h"
+
+typedef struct where_node node;
+
+static void put(const node *n, const struct table *t, struct buf *out);
+
+static void put_identifier(struct slice name, struct buf *out)
+{
+        buf_putc(out, '"');
+        for (size_t i = 0; i < name.len; i++) {
+                if (name.p[i] == '"')
+                        buf_putc(out, '"');
+                buf_putc(out, name.p[i]);
+        }
+        buf_putc(out, '"');
+}
+
+/* With backslashes it is an E literal: that reads the same whatever standard_conforming_strings is.
+ */
+static void put_quoted(struct slice text, struct buf *out)
+{
+        if (text.len && memchr(text.p, '\\', text.len))
+                buf_puts(out, "E");
+        buf_putc(out, '\'');
+        for (size_t i = 0; i < text.len; i++) {
+                if (text.p[i] == '\'' || text.p[i] == '\\')
+                        buf_putc(out, text.p[i]);
+                buf_putc(out, text.p[i]);
+        }
+        buf_putc(out, '\'');
+}
+
+static void put_const(enum where_type type, const struct where_value *v, struct buf *out)
+{
+        if (v->null) {
+                buf_puts(out, "NULL");
+        } else {
+                struct buf text;
+                buf_init(&text, out->max);
+                where_value_print(type, v, &text);
+                put_quoted(buf_slice(&text), out);
+                buf_fini(&text);
+        }
+        buf_puts(out, "::");
+        buf_put_slice(out, where_type_name(type));
+}
+
+/* args[0] word args[1] word … */
+static void put_joined(const node *n, const char *word, const struct table *t, struct buf *out)
+{
+        buf_putc(out, '(');
+        for (uint32_t i = 0; i < n->n; i++) {
+                if (i)
+                        buf_printf(out, " %s ", word);
+                put(n->args[i], t, out);
+        }
+        if (n->n == 0)
+                buf_puts(out, "true");
+        buf_putc(out, ')');
+}
+
+static void put_test(const node *n, const char *what, const struct table *t, struct buf *out)
+{
+        buf_putc(out, '(');
+        put(n->args[0], t, out);
+        buf_printf(out, " IS %s%s)", n->negated ? "NOT " : "", what);
+}
+
+static void put_in(const node *n, const struct table *t, struct buf *out)
+{
+        const struct where_list *l = n->list;
+        const struct where_value null = {.null = true};
+        buf_putc(out, '(');
+        put(n->args[0], t, out);
+        buf_puts(out, n->negated ? " NOT IN (" : " IN (");
+        for (uint32_t i = 0; i < l->n; i++) {
+                if (i)
+                        buf_puts(out, ", ");
+                put_const(l->type, &l->values[i], out);
+        }
+        if (l->has_null) {
+                if (l->n)
+                        buf_puts(out, ", ");
+                put_const(l->type, &null, out);
+        }
+        buf_puts(out, "))");
+}
+
+static void put_call(const node *n, const struct table *t, struct buf *out)
+{
+        if (n->n == 2) {
+                put_joined(n, n->name, t, out);
+                return;
+        }
+        buf_printf(out, "(%s ", n->name);
+        put(n->args[0], t, out);
+        buf_putc(out, ')');
+}
+
+static void put_cast(const node *n, const struct table *t, struct buf *out)
+{
+        buf_putc(out, '(');
+        put(n->args[0], t, out);
+        buf_puts(out, ")::");
+        buf_put_slice(out, where_type_name(n->type));
+}
+
+static void put(const node *n, const struct table *t, struct buf *out)
+{
+        static const char *const compare[] = {[CMP_EQ] = "=",  [CMP_NE] = "<>", [CMP_LT] = "<",
+                                              [CMP_LE] = "<=", [CMP_GT] = ">",  [CMP_GE] = ">="};
+        static const char *const truth[] = {
+                [TRUTH_TRUE] = "TRUE", [TRUTH_FALSE] = "FALSE", [TRUTH_UNKNOWN] = "UNKNOWN"};
+        switch (n->kind) {
+        case ND_CONST:
+                put_const(n->type, &n->value, out);
+                return;
+        case ND_COLUMN:
+                put_identifier(t->columns[n->column].name, out);
+                return;
+        case ND_AND:
+                put_joined(n, "AND", t, out);
+                return;
+        case ND_OR:
+                put_joined(n, "OR", t, out);
+                return;
+        case ND_NOT:
+                buf_puts(out, "(NOT ");
+                put(n->args[0], t, out);
+                buf_putc(out, ')');
+                return;
+        case ND_NULLTEST:
+                put_test(n, "NULL", t, out);
+                return;
+        case ND_BOOLTEST:
+                put_test(n, truth[n->test], t, out);
+                return;
+        case ND_DISTINCT:
+                put_joined(n, n->negated ? "IS NOT DISTINCT FROM" : "IS DISTINCT FROM", t, out);
+                return;
+        case ND_COMPARE:
+        case ND_SAME:
+                put_joined(n, compare[n->compare], t, out);
+                return;
+        case ND_CAST:
+                put_cast(n, t, out);
+                return;
+        case ND_CALL:
+                put_call(n, t, out);
+                return;
+        case ND_IN:
+                put_in(n, t, out);
+                return;
+        default:
+                SLUICE_ASSERT(!"a kind of node");
+        }
+}
+
+void where_node_sql(const struct where_node *n, const struct table *t, struct buf *out)
+{
+        put(n, t, out);
+}

@@ -1,0 +1,16 @@
+/* UTF-8 text, as a Postgres database of that encoding takes it. */
+#ifndef SERVICES_ROUTER_WHERE_TEXT_H
+#define SERVICES_ROUTER_WHERE_TEXT_H
+
+#include "common/base/slice.h"
+
+/* UTF-8 without NUL, surrogates and overlong forms. */
+bool where_text_is_valid(struct slice s);
+/* Bytes of the character that starts at p, of valid text. */
+static inline size_t where_char_bytes(const char *p)
+{
+        unsigned char c = (unsigned char)*p;
+        return c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
+#endif

@@ -1,0 +1,365 @@
+#include "services/router/where_type.h"
+
+#include "common/base/assert.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+
+enum { BLOCK_BYTES = 8192, NAME_MAX_BYTES = 63, UUID_BYTES = 16 };
+
+/* ---- scratch */
+
+struct where_block {
+        struct where_block *next;
+        size_t used, size;
+        _Alignas(16) char bytes[];
+};
+
+void where_scratch_fini(struct where_scratch *s)
+{
+        while (s->blocks) {
+                struct where_block *b = s->blocks;
+                s->blocks = b->next;
+                mem_free(b);
+        }
+        s->used = 0;
+}
+
+void *where_alloc(struct where_scratch *s, size_t bytes)
+{
+        SLUICE_ASSERT(bytes < SIZE_MAX / 2);
+        bytes = (bytes + 15) & ~(size_t)15;
+        if (bytes <= sizeof(s->first) - s->used) {
+                char *p = s->first + s->used;
+                s->used += bytes;
+                return p;
+        }
+        struct where_block *b = s->blocks;
+        if (!b || bytes > b->size - b->used) {
+                size_t size = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+                b = mem_array(1, sizeof(*b) + size);
+                *b = (struct where_block){.next = s->blocks, .size = size};
+                s->blocks = b;
+        }
+        char *p = b->bytes + b->used;
+        b->used += bytes;
+        return p;
+}
+
+/* ---- the table */
+
+struct type_row {
+        struct slice name;
+        uint32_t oid, array_oid;
+        char category;
+        bool preferred;
+};
+
+static const struct type_row types[WT_COUNT] = {
+#define X(id, name, oid, array_oid, category, preferred)                                           \
+        [WT_##id] = {SLICE_LIT(name), oid, array_oid, category, preferred},
+        WHERE_TYPES(X)
+#undef X
+};
+
+struct slice where_type_name(enum where_type t)
+{
+        return types[t].name;
+}
+
+char where_type_category(enum where_type t)
+{
+        return types[t].category;
+}
+
+bool where_type_preferred(enum where_type t)
+{
+        return types[t].preferred;
+}
+
+enum where_type where_type_of_oid(uint32_t oid)
+{
+        for (int t = WT_BOOL; t < WT_OTHER; t++)
+                if (types[t].oid == oid)
+                        return (enum where_type)t;
+        return WT_OTHER;
+}
+
+enum where_type where_type_of_name(struct slice name)
+{
+        for (int t = WT_BOOL; t < WT_OTHER; t++)
+                if (slice_eq(types[t].name, name))
+                        return (enum where_type)t;
+        return WT_COUNT;
+}
+
+bool where_type_text_is_identity(enum where_type t)
+{
+        switch (t) {
+        case WT_BOOL:
+        case WT_INT2:
+        case WT_INT4:
+        case WT_INT8:
+        case WT_TEXT:
+        case WT_VARCHAR:
+        case WT_NAME:
+        case WT_UUID:
+                return true;
+        case WT_UNKNOWN:
+        case WT_FLOAT4:
+        case WT_FLOAT8:
+        case WT_NUMERIC:
+        case WT_BPCHAR:
+        case WT_OTHER:
+        case WT_COUNT:
+        default:
+                return false;
+        }
+}
+
+/* ---- reading */
+
+static bool is_space(char c)
+{
+        return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static struct slice trim(struct slice s)
+{
+        while (s.len && is_space(s.p[0]))
+                s = slice_of(s.p + 1, s.len - 1);
+        while (s.len && is_space(s.p[s.len - 1]))
+                s.len--;
+        return s;
+}
+
+static int read_bool(struct slice text, struct where_value *out)
+{
+        static const struct {
+                const char *word;
+                size_t least;
+                bool value;
+        } words[] = {{"true", 1, true}, {"false", 1, false}, {"yes", 1, true}, {"no", 1, false},
+                     {"on", 2, true},   {"off", 2, false},   {"1", 1, true},   {"0", 1, false}};
+        struct slice s = trim(text);
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+                if (s.len < words[i].least || s.len > strlen(words[i].word) ||
+                    strncasecmp(s.p, words[i].word, s.len) != 0)
+                        continue;
+                out->b = words[i].value;
+                return 0;
+        }
+        return ERR_FORMAT;
+}
+
+static int read_int(struct slice text, int64_t min, int64_t max, struct where_value *out)
+{
+        struct slice s = trim(text);
+        size_t at = 0;
+        bool negative = false;
+        int64_t v = 0;
+        if (at < s.len && (s.p[at] == '-' || s.p[at] == '+'))
+                negative = s.p[at++] == '-';
+        if (at == s.len)
+                return ERR_FORMAT;
+        bool range = false;
+        for (; at < s.len; at++) {
+                if (s.p[at] < '0' || s.p[at] > '9')
+                        return ERR_FORMAT;
+                /* counted downwards: there is one more below zero */
+                range |= __builtin_mul_overflow(v, 10, &v);
+                range |= __builtin_sub_overflow(v, s.p[at] - '0', &v);
+        }
+        if (range || (!negative && v == INT64_MIN))
+                return ERR_RANGE;
+        v = negative ? v : -v;
+        if (v < min || v > max)
+                return ERR_RANGE;
+        out->i = v;
+        return 0;
+}
+
+static int hex_digit(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        c = (char)(c | 0x20);
+        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Hyphens may follow each group of four digits, braces may surround it all. */
+static int read_uuid(struct slice text, struct where_scratch *scratch, struct where_value *out)
+{
+        struct slice s = text;
+        uint8_t *bytes = where_alloc(scratch, UUID_BYTES);
+        size_t at = 0;
+        if (s.len >= 2 && s.p[0] == '{') {
+                if (s.p[s.len - 1] != '}')
+                        return ERR_FORMAT;
+                s = slice_of(s.p + 1, s.len - 2);
+        }
+        for (int i = 0; i < UUID_BYTES; i++) {
+                int high = at < s.len ? hex_digit(s.p[at]) : -1;
+                int low = at + 1 < s.len ? hex_digit(s.p[at + 1]) : -1;
+                if (high < 0 || low < 0)
+                        return ERR_FORMAT;
+                bytes[i] = (uint8_t)(high << 4 | low);
+                at += 2;
+                if (i % 2 == 1 && i < UUID_BYTES - 1 && at < s.len && s.p[at] == '-')
+                        at++;
+        }
+        out->s = slice_of((char *)bytes, UUID_BYTES);
+        return at == s.len ? 0 : ERR_FORMAT;
+}
+
+/* At most 63 bytes, cut between characters. */
+static struct slice clip_name(struct slice s)
+{
+        if (s.len <= NAME_MAX_BYTES)
+                return s;
+        s.len = NAME_MAX_BYTES;
+        while (s.len && ((unsigned char)s.p[s.len] & 0xc0) == 0x80)
+                s.len--;
+        return s;
+}
+
+static int read_num(struct slice text, struct where_scratch *s, struct where_value *out)
+{
+        struct where_num *n = where_alloc(s, sizeof(*n));
+        out->n = n;
+        return where_num_read(text, s, n);
+}
+
+int where_value_read(enum where_type t, struct slice text, struct where_scratch *s,
+                     struct where_value *out)
+{
+        out->null = false;
+        switch (t) {
+        case WT_BOOL:
+                return read_bool(text, out);
+        case WT_INT2:
+                return read_int(text, INT16_MIN, INT16_MAX, out);
+        case WT_INT4:
+                return read_int(text, INT32_MIN, INT32_MAX, out);
+        case WT_INT8:
+                return read_int(text, INT64_MIN, INT64_MAX, out);
+        case WT_FLOAT4:
+        case WT_FLOAT8:
+                return where_float_read(text, t == WT_FLOAT4, &out->d);
+        case WT_NUMERIC:
+                return read_num(text, s, out);
+        case WT_NAME:
+                out->s = clip_name(text);
+                return 0;
+        case WT_UUID:
+                return read_uuid(text, s, out);
+        case WT_TEXT:
+        case WT_VARCHAR:
+        case WT_BPCHAR:
+        case WT_UNKNOWN:
+        case WT_OTHER:
+                out->s = text;
+                return 0;
+        case WT_COUNT:
+        default:
+                return ERR_INVAL;
+        }
+}
+
+/* ---- printing */
+
+static void print_uuid(struct slice bytes, struct buf *out)
+{
+        static const char hex[] = "0123456789abcdef";
+        for (size_t i = 0; i < bytes.len; i++) {
+                if (i == 4 || i == 6 || i == 8 || i == 10)
+                        buf_putc(out, '-');
+                buf_putc(out, hex[(unsigned char)bytes.p[i] >> 4]);
+                buf_putc(out, hex[(unsigned char)bytes.p[i] & 15]);
+        }
+}
+
+void where_value_print(enum where_type t, const struct where_value *v, struct buf *out)
+{
+        SLUICE_ASSERT(!v->null);
+        switch (t) {
+        case WT_BOOL:
+                buf_putc(out, v->b ? 't' : 'f');
+                return;
+        case WT_INT2:
+        case WT_INT4:
+        case WT_INT8:
+                buf_printf(out, "%lld", (long long)v->i);
+                return;
+        case WT_FLOAT4:
+        case WT_FLOAT8:
+                where_float_print(v->d, t == WT_FLOAT4, out);
+                return;
+        case WT_NUMERIC:
+                where_num_print(v->n, out);
+                return;
+        case WT_UUID:
+                print_uuid(v->s, out);
+                return;
+        case WT_TEXT:
+        case WT_VARCHAR:
+        case WT_BPCHAR:
+        case WT_NAME:
+        case WT_UNKNOWN:
+        case WT_OTHER:
+                buf_put_slice(out, v->s);
+                return;
+        case WT_COUNT:
+        default:
+                SLUICE_ASSERT(!"a type");
+        }
+}
+
+/* ---- order */
+
+static int cmp_bool(const struct where_value *a, const struct where_value *b)
+{
+        return a->b - b->b;
+}
+
+static int cmp_int(const struct where_value *a, const struct where_value *b)
+{
+        return (a->i > b->i) - (a->i < b->i);
+}
+
+static int cmp_float(const struct where_value *a, const struct where_value *b)
+{
+        return where_float_cmp(a->d, b->d);
+}
+
+static int cmp_num(const struct where_value *a, const struct where_value *b)
+{
+        return where_num_cmp(a->n, b->n);
+}
+
+static int cmp_bytes(const struct where_value *a, const struct where_value *b)
+{
+        return slice_cmp(a->s, b->s);
+}
+
+static struct slice without_padding(struct slice s)
+{
+        while (s.len && s.p[s.len - 1] == ' ')
+                s.len--;
+        return s;
+}
+
+static int cmp_bpchar(const struct where_value *a, const struct where_value *b)
+{
+        return slice_cmp(without_padding(a->s), without_padding(b->s));
+}
+
+where_cmp *where_type_cmp(enum where_type t)
+{
+        static where_cmp *const cmps[WT_COUNT] = {
+                [WT_BOOL] = cmp_bool,     [WT_INT2] = cmp_int,     [WT_INT4] = cmp_int,
+                [WT_INT8] = cmp_int,      [WT_FLOAT4] = cmp_float, [WT_FLOAT8] = cmp_float,
+                [WT_NUMERIC] = cmp_num,   [WT_TEXT] = cmp_bytes,   [WT_VARCHAR] = cmp_bytes,
+                [WT_BPCHAR] = cmp_bpchar, [WT_NAME] = cmp_bytes,   [WT_UUID] = cmp_bytes,
+        };
+        return cmps[t];
+}

@@ -1,0 +1,146 @@
+/* The types of the where language: names, categories, what casts to what, and the text forms of
+ * their values as Postgres reads and prints them. Pure; any thread. */
+#ifndef SERVICES_ROUTER_WHERE_TYPE_H
+#define SERVICES_ROUTER_WHERE_TYPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/base/slice.h"
+
+/* Each type: name of pg_type, oid, oid of its array, category (pg_type.typcategory), preferred. The
+ * categories and the preferred types are what Postgres resolves overloads by. */
+#define WHERE_TYPES(X)                                                                             \
+        X(UNKNOWN, "unknown", 705, 0, 'X', false)                                                  \
+        X(BOOL, "bool", 16, 1000, 'B', true)                                                       \
+        X(INT2, "int2", 21, 1005, 'N', false)                                                      \
+        X(INT4, "int4", 23, 1007, 'N', false)                                                      \
+        X(INT8, "int8", 20, 1016, 'N', false)                                                      \
+        X(FLOAT4, "float4", 700, 1021, 'N', false)                                                 \
+        X(FLOAT8, "float8", 701, 1022, 'N', true)                                                  \
+        X(NUMERIC, "numeric", 1700, 1231, 'N', false)                                              \
+        X(TEXT, "text", 25, 1009, 'S', true)                                                       \
+        X(VARCHAR, "varchar", 1043, 1015, 'S', false)                                              \
+        X(BPCHAR, "bpchar", 1042, 1014, 'S', false)                                                \
+        X(NAME, "name", 19, 1003, 'S', false)                                                      \
+        X(UUID, "uuid", 2950, 2951, 'U', false)                                                    \
+        X(OTHER, "other", 0, 0, 'U', false) /* only NULL tests */
+
+enum where_type {
+#define X(id, name, oid, array_oid, category, preferred) WT_##id,
+        WHERE_TYPES(X)
+#undef X
+                WT_COUNT
+};
+
+/* Exact decimal: (-1)^negative × 0.d₁d₂… × 10^point. No leading or trailing zero digits. */
+struct where_num {
+        enum { NUM_FINITE, NUM_PINF, NUM_NINF, NUM_NAN } kind;
+        bool negative;
+        int32_t point;  /* digits before the decimal point; may be negative */
+        int32_t dscale; /* digits after the point when printed */
+        uint32_t n;
+        const uint8_t *digits; /* 0…9 each; n == 0: zero */
+};
+
+struct where_value {
+        bool null;
+        union {
+                bool b;
+                int64_t i;                 /* int2 int4 int8 */
+                double d;                  /* float4 float8 */
+                struct slice s;            /* strings; uuid: 16 bytes */
+                const struct where_num *n; /* numeric */
+        };
+};
+
+/* Memory of one evaluation: what fits stays in the caller's frame, the rest is on the heap until
+ * fini. */
+struct where_scratch {
+        struct where_block *blocks;
+        size_t used;
+        _Alignas(16) char first[1024];
+};
+static inline void where_scratch_init(struct where_scratch *s)
+{
+        s->blocks = NULL;
+        s->used = 0;
+}
+void where_scratch_fini(struct where_scratch *s);
+/* Never NULL; aligned to 16 bytes. */
+void *where_alloc(struct where_scratch *s, size_t bytes);
+
+struct slice where_type_name(enum where_type t);
+char where_type_category(enum where_type t);
+bool where_type_preferred(enum where_type t);
+/* WT_OTHER when it is none of ours. */
+enum where_type where_type_of_oid(uint32_t oid);
+/* By a name as in a cast; WT_COUNT: not supported. */
+enum where_type where_type_of_name(struct slice name);
+static inline bool where_type_is_string(enum where_type t)
+{
+        return where_type_category(t) == 'S';
+}
+
+/* The type's input function: ERR_FORMAT or ERR_RANGE (Postgres would refuse the text as well, or it
+ * is a rarity that we refuse). The value may borrow `text`. */
+int where_value_read(enum where_type t, struct slice text, struct where_scratch *s,
+                     struct where_value *out);
+/* The type's output function: canonical, so equal bytes mean equal values (not the reverse for
+ * numeric, float4, float8 and bpchar). Not for NULL. */
+void where_value_print(enum where_type t, const struct where_value *v, struct buf *out);
+/* Do equal values of the type have equal texts, in the rows as well? */
+bool where_type_text_is_identity(enum where_type t);
+/* Three-way, in the order of Postgres' btree operators; strings bytewise. */
+typedef int where_cmp(const struct where_value *a, const struct where_value *b);
+where_cmp *where_type_cmp(enum where_type t);
+
+/* ---- casts */
+struct where_ctx;
+/* False: an error, whose text is in ctx. The arguments are never NULL values. */
+typedef bool where_fn(struct where_ctx *c, const struct where_value *args, struct where_value *out);
+
+enum where_cast_kind { CAST_NONE, CAST_EXPLICIT, CAST_ASSIGNMENT, CAST_IMPLICIT };
+struct where_cast {
+        enum where_type from, to;
+        enum where_cast_kind kind;
+        where_fn *fn; /* NULL: the value stays as it is */
+};
+/* Row of the table; NULL: there is none, but there may be a way through text. */
+const struct where_cast *where_cast_find(enum where_type from, enum where_type to);
+/* How freely Postgres casts, by whatever way. */
+enum where_cast_kind where_cast_kind(enum where_type from, enum where_type to);
+/* NULL gives NULL. Only for pairs that where_cast_kind() allows; `in` and `out` differ. */
+bool where_cast_apply(struct where_ctx *c, enum where_type from, enum where_type to,
+                      const struct where_value *in, struct where_value *out);
+
+/* What functions need while they compute. */
+struct where_ctx {
+        struct where_scratch *scratch;
+        const char *error; /* static text, set by whoever returns false */
+};
+
+static inline bool where_fail(struct where_ctx *c, const char *error)
+{
+        c->error = error;
+        return false;
+}
+
+/* ---- numeric (where_num.c) */
+int where_num_read(struct slice text, struct where_scratch *s, struct where_num *out);
+void where_num_print(const struct where_num *n, struct buf *out);
+int where_num_cmp(const struct where_num *a, const struct where_num *b);
+void where_num_of_int(int64_t i, struct where_scratch *s, struct where_num *out);
+/* Rounds half away from zero. ERR_RANGE: outside int8, ERR_INVAL: NaN or infinite. */
+int where_num_to_int(const struct where_num *n, int64_t *out);
+/* ERR_RANGE. */
+int where_num_to_double(const struct where_num *n, bool single, struct where_scratch *s,
+                        double *out);
+
+/* ---- floats (where_float.c): Postgres' shortest form that reads back as the same value */
+int where_float_read(struct slice text, bool single, double *out);
+void where_float_print(double d, bool single, struct buf *out);
+int where_float_cmp(double a, double b);
+
+#endif
