@@ -457,7 +457,7 @@ static node *check_cast(struct where_check *c, const struct where_parsed *p)
 {
         enum where_type to = where_type_of_name(p->text);
         if (to == WT_COUNT || p->is_array) {
-                where_why(c->why, p->location, "unsupported type %.*s%s", SLICE_FMT(p->text),
+                where_why(c->why, p->number, "unsupported type %.*s%s", SLICE_FMT(p->text),
                           p->is_array ? "[]" : "");
                 return NULL;
         }

@@ -56,9 +56,41 @@ static int convert(const char *text, bool single, double *out)
         return 0;
 }
 
+/* Few digits and a small power of ten are both exact, and so one division rounds correctly. False:
+ * the text is another one. */
+static bool read_simple(struct slice s, bool single, double *out)
+{
+        static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10};
+        enum { MAX_CHARS = 16 };
+        uint64_t digits = 0;
+        size_t at = s.p[0] == '-', after = 0;
+        bool point = false;
+        if (at == s.len || s.len > MAX_CHARS)
+                return false;
+        for (; at < s.len; at++) {
+                unsigned d = (unsigned)(s.p[at] - '0');
+                if (s.p[at] == '.' && !point && at + 1 < s.len) {
+                        point = true;
+                        continue;
+                }
+                if (d > 9)
+                        return false;
+                digits = digits * 10 + d;
+                after += point;
+        }
+        if (digits >= (single ? 1u << 24 : (uint64_t)1 << 53) || after > 10)
+                return false;
+        double d = single ? (double)((float)digits / (float)powers[after])
+                          : (double)digits / powers[after];
+        *out = s.p[0] == '-' ? -d : d;
+        return true;
+}
+
 int where_float_read(struct slice text, bool single, double *out)
 {
         char room[TEXT_ROOM];
+        if (text.len && read_simple(text, single, out))
+                return 0;
         struct slice s = trim(text);
         if (s.len == 0)
                 return ERR_FORMAT;

@@ -14,7 +14,7 @@ enum where_parse_kind {
         PN_BOOL,     /* number */
         PN_NULL,     /* */
         PN_PARAM,    /* number */
-        PN_CAST,     /* text: the type; is_array; args[0] */
+        PN_CAST,     /* text: the type; number: its location; is_array; args[0] */
         PN_AND,      /* args */
         PN_OR,       /* args */
         PN_NOT,      /* args[0] */

@@ -132,6 +132,7 @@ static struct where_parsed *read_cast(struct where_reader *r, const PgQuery__Typ
         if (c->location < 0) /* type 'literal' */
                 p->location = at(r, t->location);
         p->text = keep(r, name);
+        p->number = at(r, t->location);
         p->is_array = t->n_array_bounds > 0;
         return read_args(r, p, 0, (PgQuery__Node **)&c->arg, 1) ? p : NULL;
 }
