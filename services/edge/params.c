@@ -28,6 +28,19 @@ bool params_cast_string(const struct value *in, struct slice name, const char *f
         return true;
 }
 
+/* Compared with what we know and never passed on as text: any bytes will do. */
+static void cast_opaque(const struct value *in, const char *name, struct slice *out,
+                        struct fielderr *e)
+{
+        const struct value *v = value_find(in, slice_cstr(name));
+        if (is_absent(v))
+                return;
+        if (v->type == VALUE_STRING)
+                *out = v->text;
+        else
+                fielderr_add(e, name, IS_INVALID);
+}
+
 static void cast_string(const struct value *in, const char *name, struct slice *out,
                         struct fielderr *e)
 {
@@ -168,8 +181,8 @@ static void stage_casts(struct arena *a, enum params_for what, const struct valu
 {
         cast_string(q, "table", &raw->table, e);
         cast_string(q, "offset", &raw->offset, e);
-        cast_string(q, "handle", &p->handle, e);
-        cast_string(q, "cursor", &p->cursor, e);
+        cast_opaque(q, "handle", &p->handle, e);
+        cast_opaque(q, "cursor", &p->cursor, e);
         cast_string(q, "where", &raw->where, e);
         cast_string(q, "columns", &raw->columns, e);
         cast_string(q, "queryable_columns", &raw->queryable, e);
