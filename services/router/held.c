@@ -47,6 +47,8 @@ void held_drop(struct held *h, uint64_t number)
                 h->bytes -= h->batches[i]->bytes.len;
                 batch_unref(h->batches[i]);
         }
+        if (n == 0)
+                return;
         memmove(h->batches, h->batches + n, (h->n - n) * sizeof(struct batch *));
         h->n -= n;
         h->first += n;

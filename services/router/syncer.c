@@ -11,7 +11,7 @@
 #include "common/svc/svc.h"
 #include "services/router/metrics.h"
 
-enum { INTERVAL_US = 8000, CHECK_READERS_US = 1000000, RETRY_US = 1000000 };
+enum { INTERVAL_US = 8000, CHECK_READERS_US = 1000000, RETRY_US = 1000000, SLOW_US = 1000000 };
 
 struct syncer {
         struct store *store;
@@ -52,7 +52,12 @@ static bool sync_once(struct syncer *s)
         lsn_t committed = s->committed;
         s->dirty = false;
         pthread_mutex_unlock(&s->lock);
+        uint64_t began = clock_mono_us();
         int err = store_sync(s->store);
+        uint64_t took = clock_mono_us() - began;
+        if (took > SLOW_US)
+                log_warning("sync_slow", "the disk took %u ms to make the shape logs durable",
+                            (unsigned)(took / 1000));
         pthread_mutex_lock(&s->lock);
         if (err == ERR_FULL) {
                 s->dirty = true;

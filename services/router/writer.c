@@ -14,7 +14,7 @@
 #include "common/svc/svc.h"
 #include "services/router/metrics.h"
 
-enum { GROUP_BYTES = 4 << 20, FULL_RETRY_MS = 1000 };
+enum { GROUP_BYTES = 4 << 20, FULL_RETRY_MS = 1000, SLOW_MS = 1000 };
 
 struct job {
         struct list node;
@@ -240,7 +240,11 @@ static void fail(struct writer *w, int err)
 
 static bool commit(struct writer *w)
 {
+        uint64_t began = clock_mono_ms();
         int err = engine_commit(&w->engine);
+        uint64_t took = clock_mono_ms() - began;
+        if (took > SLOW_MS && !w->full)
+                log_warning("commit_slow", "the disk took %u ms for a commit", (unsigned)took);
         if (err) {
                 fail(w, err);
                 finish_all(&w->done, ERR_CANCELLED);
