@@ -147,7 +147,7 @@ describe('a running stack', () => {
         expect([400, 409], offset.slice(0, 40)).toContain(answer.status)
       }
       for (const handle of ['9'.repeat(5000), '-', '1-', '../../etc/passwd', 'ü', '\u0000']) {
-        expect((await ctx.stack.shape({ table: 'steady', offset: '0_0', handle })).status, handle.slice(0, 40)).toBe(409)
+        expect([400, 409], JSON.stringify(handle.slice(0, 40))).toContain((await ctx.stack.shape({ table: 'steady', offset: '0_0', handle })).status)
       }
     })
   })

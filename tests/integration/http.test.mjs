@@ -66,7 +66,7 @@ describe('routes', () => {
   })
 
   test('OPTIONS', async () => {
-    const answer = await get('/v1/shape', { method: 'OPTIONS' })
+    const answer = await get('/v1/shape', { method: 'OPTIONS', headers: { connection: 'keep-alive' } })
     expect(answer.status).toBe(204)
     expect(answer.text).toBe('')
     expect(answer.headers).toMatchObject({ 'access-control-allow-methods': 'GET, POST, HEAD, DELETE, OPTIONS', 'access-control-max-age': '86400', connection: 'keep-alive' })

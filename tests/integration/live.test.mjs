@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
 import { begin, readShape } from './lib/http.mjs'
+import { expectedRows } from './lib/oracle.mjs'
 import { holdsFor, until } from './lib/wait.mjs'
 
 const ctx = useStack({ env: { SLUICE_LONG_POLL_TIMEOUT: '3s' } })
@@ -142,7 +143,8 @@ describe('many', () => {
     const clients = Array.from({ length: 200 }, () => ctx.client({ table: 'popular' }))
     await Promise.all(clients.map((c) => c.upToDate()))
     for (let i = 1; i <= 20; i++) await sql(`update popular set v = ${i} where id = ${i}; insert into popular values (${100 + i}, ${i}); delete from popular where id = ${50 + i}`)
-    await Promise.all(clients.map((c) => c.converges(ctx.db, 'popular', { within: 40000 })))
+    const expected = await expectedRows(ctx.db, 'popular')
+    await Promise.all(clients.map((c) => c.converges(ctx.db, 'popular', { within: 40000, expected })))
     for (const c of clients) expect(c.log.filter((m) => m.headers.lsn)).toHaveLength(60)
   })
 

@@ -1,5 +1,5 @@
 // Whatever dies in the middle of writes, clients end with what SELECT says, under the handle they began with.
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
 import { Stack } from './lib/stack.mjs'
 import { readShape, request } from './lib/http.mjs'
@@ -8,27 +8,35 @@ import { until } from './lib/wait.mjs'
 const ctx = useStack({ ownPostgres: {}, env: { SLUICE_CHUNK_BYTES: '10000' } })
 const sql = (text) => ctx.db.sql(text)
 
+/** A test that failed half-way leaves no ruin to the next. */
+afterEach(async () => {
+  if (!ctx.stack.running) await ctx.stack.launch()
+  await ctx.stack.ready()
+})
+
 /** Writes without pause until stopped: every kind of change, single rows and whole transactions. */
-function writer(table, session) {
+function writer(table, session, from = 0) {
   let go = true
-  let count = 0
+  let count = 0 // writes that are made
+  let failure
+  const write = (n) =>
+    session.query(
+      n % 5 === 0
+        ? `begin; insert into ${table} select 10000 * ${n} + g, 'bulk' from generate_series(1, 50) g;
+           delete from ${table} where id > 10000 * ${n - 20} and id <= 10000 * ${n - 20} + 50; commit`
+        : `insert into ${table} values (${-n}, 'n${n}'); update ${table} set v = 'u${n}' where id = ${(n * 7) % 200}`)
   const done = (async () => {
-    for (let n = 1; go; n++) {
-      const a = (n * 7) % 200
-      await session.query(
-        n % 5 === 0
-          ? `begin; insert into ${table} select 10000 * ${n} + g, 'bulk' from generate_series(1, 50) g; delete from ${table} where id > 10000 * ${n - 20} and id <= 10000 * ${n - 20} + 50; commit`
-          : `insert into ${table} values (${1000000 + n}, 'n${n}') on conflict (id) do nothing; update ${table} set v = 'u${n}' where id = ${a}`)
-      count = n
-    }
+    for (; go; count++) await write(from + count + 1)
   })()
-  done.catch(() => {})
+  done.catch((error) => (failure = error))
+  const reached = (n) =>
+    until(() => {
+      if (failure) throw failure
+      return count >= n
+    }, { what: () => `${n} writes are made, not ${count}` })
   return {
-    written: (n) => until(() => count >= n, { what: `${n} writes are made` }),
-    moreWritten: async (n) => {
-      const from = count
-      await until(() => count >= from + n, { what: `${n} more writes are made` })
-    },
+    written: reached,
+    moreWritten: (n) => reached(count + n),
     stop: () => {
       go = false
       return done
@@ -163,31 +171,55 @@ describe('Postgres', () => {
       const client = ctx.client({ table: name })
       await client.upToDate()
       for (let round = 0; round < 3; round++) {
-        const work = writer(name, await ctx.db.session())
+        const work = writer(name, await ctx.db.session(), round * 10000)
         await work.written(30)
         ctx.db.forget()
         await ctx.postgres.stop(mode)
         await work.stop().catch(() => {})
         await ctx.postgres.launch()
       }
-      await sql(`insert into ${name} values (-1, 'after')`)
+      await sql(`insert into ${name} values (-99999999, 'after')`)
       await client.converges(ctx.db, name, { within: 40000 })
       expect([client.refetches, client.handles.length]).toEqual([0, 1])
     })
   }
 
-  test('what is on disk is served while it is down', async () => {
+  test('while it is down: what is on disk is served, what is new waits for it', async () => {
     const name = await table('served_without')
     const before = await readShape(ctx.stack.url, { table: name })
+    await sql('create table not_yet (id int primary key); insert into not_yet values (1)')
     ctx.db.forget()
     await ctx.postgres.stop()
     try {
       const { handle } = before[0]
-      const answer = await ctx.stack.shape({ table: name, offset: '0_0', handle })
-      expect([answer.status, answer.handle]).toEqual([200, handle])
+      for (const offset of ['-1', '0_0']) {
+        const answer = await ctx.stack.shape({ table: name, offset, handle })
+        expect([offset, answer.status, answer.handle]).toEqual([offset, 200, handle])
+      }
+      const refused = await ctx.stack.shape({ table: 'not_yet', offset: '-1' })
+      expect(refused.status).toBe(503)
+      expect(refused.headers['cache-control']).toBe('no-store')
+      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+      expect(refused.json.message).toBeTypeOf('string')
     } finally {
       await ctx.postgres.launch()
     }
+    const client = ctx.client({ table: 'not_yet' })
+    await client.converges(ctx.db, 'not_yet')
+  })
+
+  test('health says that it is gone, and that it is back; a request meanwhile waits for it', async () => {
+    await sql('create table patient (id int primary key)')
+    ctx.db.forget()
+    await ctx.postgres.stop()
+    let answer
+    try {
+      await until(async () => (await ctx.stack.health()) === 202, { what: 'health says so' })
+      answer = ctx.stack.shape({ table: 'patient', offset: '-1' })
+    } finally {
+      await ctx.postgres.launch()
+    }
+    expect((await answer).status).toBe(200)
     await ctx.stack.ready()
   })
 })
@@ -201,10 +233,11 @@ describe('a second stack on the same stream', () => {
     heir.streamId = ctx.stack.streamId
     try {
       await heir.launch()
-      const waiting = await until(async () => {
-        const answer = await request(heir.url, { path: '/v1/health' }).catch(() => undefined)
-        return answer?.json?.status === 'waiting' && answer
-      }, { what: 'the second one waits' })
+      let waiting
+      await until(async () => {
+        waiting = await request(heir.url, { path: '/v1/health' }).catch(() => undefined)
+        return waiting?.json?.status === 'waiting'
+      }, { what: () => `the second one waits, it says ${waiting?.text}` })
       expect(waiting.status).toBe(202)
       await ctx.stack.stop()
       await heir.ready()

@@ -1,4 +1,6 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { ARTIFACTS } from './lib/parties.mjs'
 
 const asan = process.env.SLUICE_VARIANT === 'asan'
 
@@ -13,6 +15,6 @@ export default defineConfig({
     hookTimeout: asan ? 120000 : 60000,
     teardownTimeout: 30000,
     reporters: ['default', 'json'],
-    outputFile: { json: 'artifacts/report.json' },
+    outputFile: { json: join(ARTIFACTS, 'report.json') },
   },
 })

@@ -119,9 +119,9 @@ export class SyncClient {
     return this.until(() => this.stream.isUpToDate, { what: 'up to date', ...options })
   }
 
-  /** Waits until the client's rows are the table's, which must not be written to meanwhile. */
+  /** Waits until the client's rows are the table's, which must not be written to meanwhile. `expected`: its rows, when they have been read already. */
   async converges(database, table, options = {}) {
-    const expected = await expectedRows(database, table, options)
+    const expected = options.expected ?? (await expectedRows(database, table, options))
     const wanted = new Set(fingerprint(expected)) // equal rows of a table without key are one row to a client
     const difference = () => firstDifference(fingerprint([...this.rows.values()]), wanted)
     await this.until(() => this.rows.size === wanted.size && !difference(), {

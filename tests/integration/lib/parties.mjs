@@ -1,9 +1,10 @@
 // Every process that a test talks to writes a log. When a test fails, all of them are laid side by
 // side in artifacts/<test>.
 import { mkdirSync, copyFileSync, existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 
-export const ARTIFACTS = new URL('../artifacts/', import.meta.url).pathname
+/** A run that goes on beside another one needs a directory of its own: it is emptied at the start. */
+export const ARTIFACTS = resolve(process.env.SLUICE_TEST_ARTIFACTS ?? new URL('../artifacts', import.meta.url).pathname)
 
 const parties = new Map()
 
