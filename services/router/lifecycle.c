@@ -60,12 +60,16 @@ void engine_job_done(struct engine *e, uint64_t id)
 
 /* ---- going */
 
+/* One line each, unless a whole table's worth of them goes. */
 static void log_gone(const struct shape *s, enum gone_cause cause)
 {
+        enum { MANY = 16 };
         const struct table *t = s->view->version->table;
-        log_info("shape_gone", "shape %llu-%llu of %.*s.%.*s is removed: %s",
-                 (unsigned long long)s->id, (unsigned long long)s->created_us, SLICE_FMT(t->schema),
-                 SLICE_FMT(t->name), causes[cause].reason);
+        bool many = cause == GONE_PURGED || s->view->version->topic->n_shapes > MANY;
+        log_event(many && cause != GONE_DELETED ? LOG_DEBUG : LOG_INFO, "shape_gone",
+                  "shape %llu-%llu of %.*s.%.*s is removed: %s", (unsigned long long)s->id,
+                  (unsigned long long)s->created_us, SLICE_FMT(t->schema), SLICE_FMT(t->name),
+                  causes[cause].reason);
 }
 
 void engine_remove(struct engine *e, struct shape *s, enum gone_cause cause, struct slice detail)
@@ -94,6 +98,8 @@ void engine_remove(struct engine *e, struct shape *s, enum gone_cause cause, str
 void engine_purge(struct engine *e)
 {
         size_t cursor = 0;
+        log_warning("purge", "all %zu shapes are removed: %s", registry_count(&e->shapes),
+                    causes[GONE_PURGED].reason);
         engine_rewind(e);
         for (struct shape *s; (s = registry_next(&e->shapes, &cursor));)
                 engine_remove(e, s, GONE_PURGED, SLICE_EMPTY);
