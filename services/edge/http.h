@@ -61,7 +61,8 @@ struct http_conf {
         bool http2;
 };
 
-/* All on the loop's thread. `state` is what on_start() returned. */
+/* All on the loop's thread, on_start() apart, which runs on the caller's of http_server_start()
+ * before any loop does. `state` is what it returned. */
 struct http_callbacks {
         void *(*on_start)(void *arg, struct http_loop *loop, uint32_t index);
         void (*on_stop)(void *state); /* every request and every message has ended */
@@ -84,7 +85,8 @@ int http_server_open(struct http_server **out, const struct http_conf *conf,
 void http_server_start(struct http_server *s);
 /* Any thread: accept no more, close idle connections, let the others finish. */
 void http_server_drain(struct http_server *s);
-/* Not from a loop: cuts what is left and joins the threads. Messages may still be posted. */
+/* Not from a loop: cuts what is left and waits until no request is left. Messages may still be
+ * posted. */
 void http_server_stop(struct http_server *s);
 /* Delivers the last messages, ends the loops' states and frees all. */
 void http_server_free(struct http_server *s);

@@ -11,11 +11,15 @@
 
 enum { HTTP_LOOP_MAGIC = 0x477001, HTTP_CONN_MAGIC = 0x477002, HTTP_REQUEST_MAGIC = 0x477003 };
 
+/* A loop's thread enters each with the main thread. */
+enum http_server_phase { HTTP_OPENING, HTTP_READY, HTTP_RUNNING, HTTP_STOPPED, HTTP_ENDING };
+
 struct http_loop {
         uint32_t magic;
         struct http_server *server;
         uint32_t index;
         pthread_t thread;
+        enum http_server_phase phase; /* the thread's own */
         int listen_fd;
         h2o_socket_t *listener; /* NULL when draining */
         h2o_context_t ctx;
@@ -40,6 +44,7 @@ struct http_server {
         void *arg;
         h2o_globalconf_t config;
         h2o_hostconf_t *hostconf;
+        pthread_barrier_t phases;
         uint32_t n_loops, max_conns;
         struct http_loop *loops;
         _Atomic int64_t conns;
@@ -75,6 +80,16 @@ struct http_request {
         void (*on_end)(void *arg);
         void *end_arg;
 };
+
+void *http_loop_main(void *arg);
+void http_loop_drain(struct http_loop *loop);
+void http_loop_stop(struct http_loop *loop);
+
+/* As http_server_open(). */
+int http_listen(const struct http_conf *conf, int *fd, struct buf *why);
+int http_check_port(const struct http_conf *conf, struct buf *why);
+/* As far as the system lets us; returns how many connections that allows. */
+uint32_t http_raise_fd_limit(void);
 
 /* h2o's handler and filter. */
 int http_on_req(h2o_handler_t *self, h2o_req_t *req);
