@@ -1,6 +1,6 @@
+#include "common/base/hash.h"
 #include "common/base/hmap.h"
 
-#include <xxhash.h>
 
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -66,14 +66,14 @@ static void rehash(struct hmap *m, size_t cap)
 
 void *hmap_find(const struct hmap *m, struct slice key)
 {
-        struct hmap_slot *slot = find_slot(m, XXH3_64bits(key.p, key.len), key);
+        struct hmap_slot *slot = find_slot(m, hash64(key), key);
         return slot ? slot->value : NULL;
 }
 
 void *hmap_put(struct hmap *m, struct slice key, void *value)
 {
         SLUICE_ASSERT(value != NULL && value != DEAD);
-        uint64_t hash = XXH3_64bits(key.p, key.len);
+        uint64_t hash = hash64(key);
         struct hmap_slot *slot = find_slot(m, hash, key);
         if (slot) {
                 void *old = slot->value;
@@ -96,7 +96,7 @@ void *hmap_put(struct hmap *m, struct slice key, void *value)
 
 void *hmap_take(struct hmap *m, struct slice key)
 {
-        struct hmap_slot *slot = find_slot(m, XXH3_64bits(key.p, key.len), key);
+        struct hmap_slot *slot = find_slot(m, hash64(key), key);
         if (!slot)
                 return NULL;
         void *value = slot->value;

@@ -37,14 +37,16 @@ void rpc_server_close(struct rpc_server *s);
 struct slice rpc_call_body(const struct rpc_call *call); /* borrowed until the reply */
 /* Copies `body`, which may be part of the request; the call is gone afterwards. */
 void rpc_reply(struct rpc_call *call, struct slice body);
+/* The same for a body in two parts, so that a large second part is copied once only. */
+void rpc_reply_parts(struct rpc_call *call, struct slice front, struct slice rest);
 
 /* ---- request/reply: client, one per peer URL */
 
 struct rpc_client;
 
-/* err is 0, ERR_TIMEOUT, ERR_CLOSED or ERR_CANCELLED; the body is borrowed for the duration of the
- * call. */
-typedef void rpc_callback(void *arg, int err, struct slice body);
+/* err is 0, ERR_TIMEOUT, ERR_CLOSED or ERR_CANCELLED. `reply` is NULL unless err is 0; it is
+ * borrowed for the duration of the call, and bus_msg_ref() keeps it. */
+typedef void rpc_callback(void *arg, int err, struct bus_msg *reply);
 
 /* Dials in the background for ever (10 ms to 100 ms between tries). `concurrency` bounds what is in
  * flight. */

@@ -86,11 +86,11 @@ static void hold(void *arg, struct rpc_call *call)
         pthread_mutex_unlock(&h->mutex);
 }
 
-static void count_callback(void *arg, int err, struct slice body)
+static void count_callback(void *arg, int err, struct bus_msg *reply)
 {
         struct held *h = arg;
         assert_int_not_equal(err, 0);
-        assert_int_equal(body.len, 0);
+        assert_null(reply);
         pthread_mutex_lock(&h->mutex);
         h->callbacks++;
         pthread_cond_broadcast(&h->changed);

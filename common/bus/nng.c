@@ -64,12 +64,24 @@ int bus_dial(nng_socket s, const char *url, struct buf *why)
         return bus_err(rv);
 }
 
-nng_msg *bus_copy(struct slice bytes)
+nng_msg *bus_copy(struct slice front, struct slice rest)
 {
         nng_msg *msg;
-        SLUICE_ASSERT(nng_msg_alloc(&msg, 0) == 0);
-        SLUICE_ASSERT(nng_msg_append(msg, bytes.p, bytes.len) == 0);
+        SLUICE_ASSERT(nng_msg_alloc(&msg, front.len + rest.len) == 0);
+        char *body = nng_msg_body(msg);
+        if (front.len)
+                memcpy(body, front.p, front.len);
+        if (rest.len)
+                memcpy(body + front.len, rest.p, rest.len);
         return msg;
+}
+
+struct bus_msg *bus_msg_new(nng_msg *msg)
+{
+        struct bus_msg *m = mem_new(struct bus_msg);
+        atomic_init(&m->refs, 1);
+        m->msg = msg;
+        return m;
 }
 
 struct slice bus_msg_body(const struct bus_msg *m)

@@ -21,7 +21,9 @@ int bus_setup(nng_socket s, size_t max_bytes);
 /* Starts to listen at, or to dial in the background, `url`; on failure *why has a line. */
 int bus_listen(nng_socket s, const char *url, struct buf *why);
 int bus_dial(nng_socket s, const char *url, struct buf *why);
-/* A message with a copy of the bytes; asserts memory. */
-nng_msg *bus_copy(struct slice bytes);
+/* A message with a copy of both parts; asserts memory. */
+nng_msg *bus_copy(struct slice front, struct slice rest);
+/* Takes the message; one reference. */
+struct bus_msg *bus_msg_new(nng_msg *msg);
 
 #endif

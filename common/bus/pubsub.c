@@ -4,7 +4,6 @@
 
 #include <nng/protocol/pubsub0/pub.h>
 #include <nng/protocol/pubsub0/sub.h>
-#include <stdatomic.h>
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
@@ -63,7 +62,7 @@ void pub_close(struct pub *p)
 void pub_send(struct pub *p, struct slice frame)
 {
         CHECK_OBJ(p, PUB_MAGIC);
-        nng_msg *msg = bus_copy(frame);
+        nng_msg *msg = bus_copy(frame, SLICE_EMPTY);
         if (nng_sendmsg(p->socket, msg, 0) != 0) /* takes the message on success */
                 nng_msg_free(msg);
 }
@@ -102,9 +101,7 @@ static void on_message(void *arg)
         if (rv == NNG_ECLOSED || rv == NNG_ECANCELED)
                 return;
         if (rv == 0) {
-                struct bus_msg *m = mem_new(struct bus_msg);
-                atomic_init(&m->refs, 1);
-                m->msg = nng_aio_get_msg(s->aio);
+                struct bus_msg *m = bus_msg_new(nng_aio_get_msg(s->aio));
                 nng_aio_set_msg(s->aio, NULL);
                 s->cb(s->arg, m);
         }

@@ -8,7 +8,6 @@
 
 #include <nng/protocol/reqrep0/req.h>
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
@@ -43,12 +42,12 @@ struct rpc_client {
 
 /* The callback runs while the slot still belongs to the call, so that it may send the next one from
  * a free slot. */
-static void finish(struct slot *slot, int err, struct slice body)
+static void finish(struct slot *slot, int err, struct bus_msg *reply)
 {
         struct rpc_client *c = slot->client;
         rpc_callback *cb = slot->cb;
         slot->cb = NULL;
-        cb(slot->arg, err, body);
+        cb(slot->arg, err, reply);
         pthread_mutex_lock(&c->mutex);
         list_push_back(&c->free, &slot->node);
         pthread_mutex_unlock(&c->mutex);
@@ -62,7 +61,7 @@ static void on_aio(void *arg)
                 if (slot->sending)
                         nng_msg_free(nng_aio_get_msg(slot->aio));
                 nng_aio_set_msg(slot->aio, NULL);
-                finish(slot, rv == NNG_ECLOSED ? ERR_CANCELLED : bus_err(rv), SLICE_EMPTY);
+                finish(slot, rv == NNG_ECLOSED ? ERR_CANCELLED : bus_err(rv), NULL);
                 return;
         }
         if (slot->sending) {
@@ -70,10 +69,10 @@ static void on_aio(void *arg)
                 nng_ctx_recv(slot->ctx, slot->aio);
                 return;
         }
-        nng_msg *reply = nng_aio_get_msg(slot->aio);
+        struct bus_msg *reply = bus_msg_new(nng_aio_get_msg(slot->aio));
         nng_aio_set_msg(slot->aio, NULL);
-        finish(slot, 0, slice_of(nng_msg_body(reply), nng_msg_len(reply)));
-        nng_msg_free(reply);
+        finish(slot, 0, reply);
+        bus_msg_unref(reply);
 }
 
 static int open_slot(struct rpc_client *c, struct slot *slot)
@@ -169,7 +168,7 @@ int rpc_send(struct rpc_client *c, struct slice body, uint32_t timeout_ms, rpc_c
         slot->arg = arg;
         slot->sending = true;
         nng_aio_set_timeout(slot->aio, (nng_duration)timeout_ms);
-        nng_aio_set_msg(slot->aio, bus_copy(body));
+        nng_aio_set_msg(slot->aio, bus_copy(body, SLICE_EMPTY));
         nng_ctx_send(slot->ctx, slot->aio);
         return 0;
 }
@@ -182,12 +181,12 @@ struct waiting {
         struct buf *reply;
 };
 
-static void wake(void *arg, int err, struct slice body)
+static void wake(void *arg, int err, struct bus_msg *reply)
 {
         struct waiting *w = arg;
         pthread_mutex_lock(&w->mutex);
         if (err == 0) {
-                buf_put_slice(w->reply, body);
+                buf_put_slice(w->reply, bus_msg_body(reply));
                 err = buf_status(w->reply);
         }
         w->err = err;

@@ -137,14 +137,19 @@ struct slice rpc_call_body(const struct rpc_call *call)
         return slice_of(nng_msg_body(call->request), nng_msg_len(call->request));
 }
 
-void rpc_reply(struct rpc_call *call, struct slice body)
+void rpc_reply_parts(struct rpc_call *call, struct slice front, struct slice rest)
 {
         CHECK_OBJ(call, CALL_MAGIC);
         SLUICE_ASSERT(call->state == SLOT_CALLING);
-        nng_msg *reply = bus_copy(body); /* before the request goes: the body may be part of it */
+        nng_msg *reply = bus_copy(front, rest); /* before the request goes: it may be part of it */
         nng_msg_free(call->request);
         call->request = NULL;
         call->state = SLOT_SENDING;
         nng_aio_set_msg(call->aio, reply);
         nng_ctx_send(call->ctx, call->aio);
+}
+
+void rpc_reply(struct rpc_call *call, struct slice body)
+{
+        rpc_reply_parts(call, body, SLICE_EMPTY);
 }

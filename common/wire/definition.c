@@ -1,10 +1,10 @@
 #include "common/wire/definition.h"
 
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
+#include "common/base/hash.h"
 #include "common/base/mem.h"
 #include "common/wire/rd.h"
 #include "common/wire/wr.h"
@@ -110,7 +110,7 @@ void definition_fini(struct definition *d)
 
 uint64_t definition_hash(struct slice encoded)
 {
-        return XXH3_64bits(encoded.p, encoded.len);
+        return hash64(encoded);
 }
 
 uint32_t definition_shard(uint64_t hash, uint32_t n)
@@ -119,7 +119,7 @@ uint32_t definition_shard(uint64_t hash, uint32_t n)
         uint32_t best = 0;
         uint64_t best_weight = 0;
         for (uint32_t i = 0; i < n; i++) {
-                uint64_t weight = XXH3_64bits_withSeed(&hash, sizeof(hash), i + 1);
+                uint64_t weight = hash64_seeded(slice_of((const char *)&hash, sizeof(hash)), i + 1);
                 if (weight > best_weight) {
                         best = i;
                         best_weight = weight;

@@ -104,6 +104,18 @@ void msg_encode(struct buf *out, const union msg *m)
         SLUICE_ASSERT(!"a message of the table");
 }
 
+void msg_encode_fetch_front(struct buf *out, const struct msg_fetch_ok *m)
+{
+        enum { EMPTY_BIN_BYTES = 2 };
+        struct msg_fetch_ok front = *m;
+        front.bytes = SLICE_EMPTY; /* the last field: its empty encoding is replaced */
+        encode_fetch_ok(out, &front);
+        if (buf_status(out) != 0)
+                return;
+        out->len -= EMPTY_BIN_BYTES;
+        wr_bin_front(out, m->bytes.len);
+}
+
 static void decode_body(struct rd *r, uint64_t number, uint32_t fields, union msg *m)
 {
         switch (number) {

@@ -65,6 +65,8 @@ union msg {
 
 /* Appends the encoding of m->type's message; the buffer's sticky error says whether it fitted. */
 void msg_encode(struct buf *out, const union msg *m);
+/* The same for a fetch_ok whose bytes follow elsewhere: appends all that stands before them. */
+void msg_encode_fetch_front(struct buf *out, const struct msg_fetch_ok *m);
 /* Whole input must be one message: ERR_FORMAT, ERR_VERSION. *m is written only on success and
  * borrows from `bytes`. */
 int msg_decode(struct slice bytes, union msg *m);

@@ -46,10 +46,15 @@ void wr_str(struct buf *b, struct slice s)
         buf_put_slice(b, s);
 }
 
-void wr_bin(struct buf *b, struct slice s)
+void wr_bin_front(struct buf *b, size_t len)
 {
         msgpack_packer pk = packer(b);
-        msgpack_pack_bin(&pk, s.len);
+        msgpack_pack_bin(&pk, len);
+}
+
+void wr_bin(struct buf *b, struct slice s)
+{
+        wr_bin_front(b, s.len);
         buf_put_slice(b, s);
 }
 

@@ -85,7 +85,8 @@ static void fetch(struct chunk *c)
                               .handle = shape_handle(c->shape),
                               .definition_hash = c->definition_hash,
                               .max_bytes = CHUNK_PIECE_BYTES};
-        if (first) {
+        if (first || c->next_run > 0) {
+                m.run = c->next_run;
                 m.from_start = c->from.kind != OFFSET_AT;
                 if (c->from.kind == OFFSET_NOW)
                         m.max_bytes = 0;
@@ -115,7 +116,7 @@ static void add_piece(struct chunk *c, const struct upstream_reply *reply)
 
 static bool is_whole(const struct chunk *c)
 {
-        return offset_cmp(c->at, c->end) >= 0;
+        return c->next_run == 0 && offset_cmp(c->at, c->end) >= 0;
 }
 
 static bool too_big_to_keep(const struct chunk *c)
@@ -150,6 +151,7 @@ static void take_first(struct chunk *c, const struct upstream_reply *reply, stru
         }
         c->end = (struct log_offset){m->end_tx, m->end_op};
         c->at = (struct log_offset){m->at_tx, m->at_op};
+        c->next_run = m->next_run;
         if (c->from.kind == OFFSET_NOW) {
                 c->state = CHUNK_WHOLE; /* only the tail was asked for */
         } else {
@@ -165,9 +167,12 @@ static int take_later(struct chunk *c, const struct upstream_reply *reply)
 {
         const struct msg_fetch_ok *m = &reply->msg.fetch_ok;
         struct log_offset at = {m->at_tx, m->at_op};
-        if (m->pending || offset_cmp(at, c->at) <= 0)
+        bool forward = c->next_run > 0 ? m->next_run == 0 || m->next_run > c->next_run
+                                       : offset_cmp(at, c->at) > 0;
+        if (m->pending || !forward)
                 return ERR_FORMAT;
         c->at = at;
+        c->next_run = m->next_run;
         add_piece(c, reply);
         if (is_whole(c))
                 c->state = CHUNK_WHOLE;

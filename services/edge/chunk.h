@@ -22,7 +22,7 @@
 
 enum {
         CHUNK_MAGIC = 0xc4000001,
-        CHUNK_PIECE_BYTES = 1 << 20,
+        CHUNK_PIECE_BYTES = 512 << 10,
         CHUNK_KEY_BYTES = SHAPE_MAX_HANDLE + 1 + 16
 };
 
@@ -49,6 +49,7 @@ struct chunk {
 
         /* from OPEN on */
         struct log_offset end, at, tail;
+        uint64_t next_run; /* of a snapshot chunk, which has no offsets inside */
         bool frozen;
         lsn_t lsn;
         struct chunk_piece *pieces;

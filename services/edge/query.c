@@ -1,6 +1,6 @@
+#include "common/base/hash.h"
 #include "services/edge/query.h"
 
-#include <xxhash.h>
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
@@ -40,7 +40,7 @@ static void add_member(struct arena *a, struct value *v, struct slice key, struc
 
 static uint32_t *index_slot(const struct value *map, struct slice key)
 {
-        uint32_t at = (uint32_t)XXH3_64bits(key.p, key.len) & map->index_mask;
+        uint32_t at = (uint32_t)hash64(key) & map->index_mask;
         while (map->index[at] && !slice_eq(map->members[map->index[at] - 1].key, key))
                 at = (at + 1) & map->index_mask;
         return &map->index[at];

@@ -150,7 +150,7 @@ static void wake_for_growth(struct waiter *w, struct growth *g, struct list *wok
                 g->has_entries && w->kind == WAIT_BEYOND && offset_cmp(w->offset, g->prev) == 0;
         if (exact) {
                 if (!g->blob)
-                        g->blob = blob_new(g->bytes);
+                        g->blob = blob_copy(g->bytes);
                 w->entries = blob_ref(g->blob);
                 w->end = g->tail;
         }
@@ -208,7 +208,7 @@ void shape_wake_all(struct shape *s, enum wake why, struct list *woken)
 void shape_gone(struct shape *s, struct slice failed, struct list *woken)
 {
         CHECK_OBJ(s, SHAPE_MAGIC);
-        struct blob *blob = failed.len ? blob_new(failed) : NULL;
+        struct blob *blob = failed.len ? blob_copy(failed) : NULL;
         shape_ref(s);
         leave_table(s);
         wake_all(s, blob ? WAKE_FAILED : WAKE_GONE, blob, woken);

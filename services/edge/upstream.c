@@ -40,7 +40,8 @@ struct upstream {
         struct upstream_callbacks callbacks;
         struct loop *main_loop;
         struct loop_timer *poll_timer;
-        uint32_t n_shards, n_sinks;
+        uint32_t n_shards;
+        atomic_uint n_sinks; /* grows while notices may come already */
         struct shard shards[UPSTREAM_MAX_SHARDS];
         struct sink *sinks;
         uint32_t max_sinks;
@@ -91,12 +92,12 @@ static void deliver(void *state, struct http_post *post)
 }
 
 /* NNG's thread. */
-static void on_reply(void *arg, int err, struct slice body)
+static void on_reply(void *arg, int err, struct bus_msg *reply)
 {
         struct call *call = arg;
         call->err = err;
         if (err == 0)
-                call->blob = blob_new(body);
+                call->blob = blob_of(reply);
         http_loop_post(call->sink->loop, &call->post);
 }
 
@@ -143,7 +144,7 @@ static void retry_stalled(struct sink *sink, uint32_t shard)
 void upstream_call(struct upstream *u, uint32_t loop, uint32_t shard, const union msg *m,
                    upstream_callback *cb, void *arg)
 {
-        SLUICE_ASSERT(shard < u->n_shards && loop < u->n_sinks);
+        SLUICE_ASSERT(shard < u->n_shards && loop < u->max_sinks);
         struct call *call = mem_new(struct call);
         call->post.cb = deliver;
         call->up = u;
@@ -185,7 +186,8 @@ static void deliver_frame(void *state, struct http_post *post)
 static void on_frame(void *arg, struct bus_msg *msg)
 {
         struct shard *shard = arg;
-        for (uint32_t i = 0; i < shard->up->n_sinks; i++) {
+        uint32_t n = atomic_load_explicit(&shard->up->n_sinks, memory_order_acquire);
+        for (uint32_t i = 0; i < n; i++) {
                 struct sink *sink = &shard->up->sinks[i];
                 if (atomic_load_explicit(&sink->frames_waiting, memory_order_relaxed) >=
                     MAX_FRAMES_WAITING)
@@ -278,14 +280,14 @@ static void on_polled(void *arg)
 }
 
 /* NNG's thread. */
-static void on_status(void *arg, int err, struct slice body)
+static void on_status(void *arg, int err, struct bus_msg *reply)
 {
         struct poll_reply *p = arg;
         union msg m;
         p->state = SVC_STARTING;
         if (err != 0) {
                 snprintf(p->reason, sizeof(p->reason), "no answer (%s)", err_text(err));
-        } else if (msg_decode(body, &m) != 0 || m.type != MSG_status_ok ||
+        } else if (msg_decode(bus_msg_body(reply), &m) != 0 || m.type != MSG_status_ok ||
                    m.status_ok.state > SVC_ACTIVE) {
                 snprintf(p->reason, sizeof(p->reason), "answer not understood");
         } else {
@@ -396,11 +398,11 @@ int upstream_open(struct upstream **out, const char *notices_urls, const char *f
 void upstream_attach(struct upstream *u, struct http_loop *loop, uint32_t index)
 {
         SLUICE_ASSERT(index == u->n_sinks && u->n_sinks < u->max_sinks);
-        struct sink *sink = &u->sinks[u->n_sinks];
+        struct sink *sink = &u->sinks[index];
         sink->loop = loop;
         for (uint32_t i = 0; i < UPSTREAM_MAX_SHARDS; i++)
                 list_init(&sink->stalled[i]);
-        u->n_sinks++;
+        atomic_store_explicit(&u->n_sinks, index + 1, memory_order_release);
 }
 
 void upstream_start(struct upstream *u)

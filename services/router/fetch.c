@@ -19,6 +19,7 @@
 enum {
         REQUEST_MAX_BYTES = DEFINITION_MAX_BYTES + 4096,
         FETCH_MAX_BYTES = 16 << 20, /* of entries in one answer, a single one aside */
+        SCRATCH_KEEP_BYTES = 1 << 20,
         REASON_MAX_BYTES = 4096
 };
 #define ENTRIES_MAX_BYTES ((size_t)1 << 30)
@@ -64,7 +65,8 @@ static int read_shape(struct fetch *f, const struct msg_fetch *m, struct shapelo
                 .from_start = m->from_start,
                 .after = {m->tx, m->op},
                 .limit = {m->limit_tx, m->limit_op},
-                .max_bytes = m->max_bytes < FETCH_MAX_BYTES ? m->max_bytes : FETCH_MAX_BYTES};
+                .max_bytes = m->max_bytes < FETCH_MAX_BYTES ? m->max_bytes : FETCH_MAX_BYTES,
+                .run = (uint32_t)m->run};
         store_begin_read(f->o.store, &t);
         int err = ERR_NOTFOUND;
         if (find_shape(&t, m->handle, &id, &head) && head.definition_hash == m->definition_hash)
@@ -77,12 +79,14 @@ static int read_shape(struct fetch *f, const struct msg_fetch *m, struct shapelo
 
 static void answer_fetch(struct fetch *f, struct rpc_call *call, const struct msg_fetch *m)
 {
-        struct buf bytes;
+        /* one for each of the bus' few threads: fetches neither allocate nor fault in pages */
+        static _Thread_local struct buf scratch;
         struct shapelog_read r;
         /* read before the store is: what is said to be applied can be fetched */
         lsn_t lsn = writer_applied(f->o.writer);
-        buf_init(&bytes, ENTRIES_MAX_BYTES);
-        int err = read_shape(f, m, &r, &bytes);
+        scratch.max = ENTRIES_MAX_BYTES;
+        buf_reset(&scratch);
+        int err = read_shape(f, m, &r, &scratch);
         if (err == ERR_NOTFOUND) {
                 reply_gone(f, call, m->handle);
         } else if (err && err != ERR_RANGE) {
@@ -90,22 +94,24 @@ static void answer_fetch(struct fetch *f, struct rpc_call *call, const struct ms
                           err_text(err));
                 reply_refuse(call, 500, SLICE_LIT("the shape's log cannot be read"), 0);
         } else {
-                union msg ok = {.fetch_ok = {.type = MSG_fetch_ok,
-                                             .end_tx = r.end.tx,
-                                             .end_op = r.end.op,
-                                             .at_tx = r.at.tx,
-                                             .at_op = r.at.op,
-                                             .tail_tx = r.tail.tx,
-                                             .tail_op = r.tail.op,
-                                             .frozen = r.frozen,
-                                             .pending = r.pending,
-                                             .lsn = lsn.v,
-                                             .bytes = buf_slice(&bytes)}};
+                struct msg_fetch_ok ok = {.type = MSG_fetch_ok,
+                                          .end_tx = r.end.tx,
+                                          .end_op = r.end.op,
+                                          .at_tx = r.at.tx,
+                                          .at_op = r.at.op,
+                                          .tail_tx = r.tail.tx,
+                                          .tail_op = r.tail.op,
+                                          .frozen = r.frozen,
+                                          .pending = r.pending,
+                                          .lsn = lsn.v,
+                                          .next_run = r.next_run,
+                                          .bytes = buf_slice(&scratch)};
                 count(METRIC_FETCHES, 1);
-                count(METRIC_FETCH_BYTES, (int64_t)bytes.len);
-                reply_send(call, &ok);
+                count(METRIC_FETCH_BYTES, (int64_t)scratch.len);
+                reply_fetch(call, &ok);
         }
-        buf_fini(&bytes);
+        if (scratch.cap > SCRATCH_KEEP_BYTES)
+                buf_fini(&scratch);
 }
 
 /* ---- tails */

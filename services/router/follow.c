@@ -175,14 +175,14 @@ static int encode(const union msg *m, struct buf *out)
 
 /* ---- replay */
 
-static void on_replay(void *arg, int err, struct slice body)
+static void on_replay(void *arg, int err, struct bus_msg *reply)
 {
         struct link *link = arg;
         struct follow *f = link->follow;
         union msg m;
         pthread_mutex_lock(&f->lock);
         f->replaying = false;
-        bool ok = !err && msg_decode(body, &m) == 0 && m.type == MSG_replay_ok;
+        bool ok = !err && msg_decode(bus_msg_body(reply), &m) == 0 && m.type == MSG_replay_ok;
         if (!f->running || f->leader != (int)link->i) {
                 pthread_mutex_unlock(&f->lock);
                 return;
@@ -242,7 +242,7 @@ static bool ack_is_due(const struct follow *f)
                d->synced.v != a->synced.v || clock_mono_ms() - f->acked_ms >= ACK_EVERY_MS;
 }
 
-static void on_ack(void *arg, int err, struct slice body)
+static void on_ack(void *arg, int err, struct bus_msg *reply)
 {
         struct link *link = arg;
         struct follow *f = link->follow;
@@ -252,7 +252,7 @@ static void on_ack(void *arg, int err, struct slice body)
         if (f->running && f->leader == (int)link->i && f->acked.epoch == f->gap.epoch) {
                 if (err)
                         seek(f, "the leader does not answer");
-                else if (msg_decode(body, &m) != 0 || m.type != MSG_ack_ok)
+                else if (msg_decode(bus_msg_body(reply), &m) != 0 || m.type != MSG_ack_ok)
                         seek(f, "the leader refuses an acknowledgement");
         }
         send_ack(f);
@@ -307,14 +307,14 @@ static void join(struct follow *f, const struct link *link, const struct msg_hel
         health_following();
 }
 
-static void on_hello(void *arg, int err, struct slice body)
+static void on_hello(void *arg, int err, struct bus_msg *reply)
 {
         struct link *link = arg;
         struct follow *f = link->follow;
         union msg m;
         pthread_mutex_lock(&f->lock);
         link->greeting = false;
-        bool ok = !err && msg_decode(body, &m) == 0;
+        bool ok = !err && msg_decode(bus_msg_body(reply), &m) == 0;
         if (f->running && f->leader < 0 && ok) {
                 if (m.type == MSG_hello_ok && m.hello_ok.epoch >= f->gap.epoch &&
                     m.hello_ok.next_seq > 0)
@@ -440,14 +440,15 @@ static void free_ask(struct ask *a)
         mem_free(a);
 }
 
-static void on_answer(void *arg, int err, struct slice body)
+static void on_answer(void *arg, int err, struct bus_msg *reply)
 {
         struct ask *a = arg;
         struct follow *f = a->follow;
         pthread_mutex_lock(&f->lock);
         a->answered = true;
         a->err = err;
-        buf_put_slice(&a->reply, body);
+        if (!err)
+                buf_put_slice(&a->reply, bus_msg_body(reply));
         bool left = a->left;
         pthread_cond_broadcast(&f->answers);
         pthread_mutex_unlock(&f->lock);

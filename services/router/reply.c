@@ -3,7 +3,7 @@
 #include "common/base/assert.h"
 #include "common/svc/svc.h"
 
-enum { BODY_MAX_BYTES = 1 << 20, RETRY_AFTER_S = 5 };
+enum { BODY_MAX_BYTES = 1 << 20, FRONT_MAX_BYTES = 256, RETRY_AFTER_S = 5 };
 #define REPLY_MAX_BYTES ((size_t)2 << 30)
 
 void reply_send(struct rpc_call *call, const union msg *m)
@@ -14,6 +14,16 @@ void reply_send(struct rpc_call *call, const union msg *m)
         SLUICE_ASSERT(buf_status(&out) == 0);
         rpc_reply(call, buf_slice(&out));
         buf_fini(&out);
+}
+
+void reply_fetch(struct rpc_call *call, const struct msg_fetch_ok *m)
+{
+        struct buf front;
+        buf_init(&front, FRONT_MAX_BYTES);
+        msg_encode_fetch_front(&front, m);
+        SLUICE_ASSERT(buf_status(&front) == 0);
+        rpc_reply_parts(call, buf_slice(&front), m->bytes);
+        buf_fini(&front);
 }
 
 void reply_failed(struct rpc_call *call, uint64_t status, struct slice body, uint64_t retry_after_s)

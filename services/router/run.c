@@ -1,7 +1,7 @@
+#include "common/base/hash.h"
 #include "services/router/run.h"
 
 #include <string.h>
-#include <xxhash.h>
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
@@ -26,7 +26,7 @@ void run_seal(void *room, uint32_t n, size_t entries_bytes)
         SLUICE_ASSERT(n > 0);
         char *p = room;
         memcpy(p + 8, &n, 4);
-        uint64_t sum = XXH3_64bits(p + 8, run_bytes(n, entries_bytes) - 8);
+        uint64_t sum = hash64(slice_of(p + 8, run_bytes(n, entries_bytes) - 8));
         memcpy(p, &sum, 8);
 }
 
@@ -46,7 +46,7 @@ int run_parse(struct slice value, struct run *out)
         memcpy(&sum, value.p, 8);
         memcpy(&n, value.p + 8, 4);
         if (n == 0 || n > (value.len - RUN_HEAD_BYTES) / RUN_INDEX_BYTES ||
-            XXH3_64bits(value.p + 8, value.len - 8) != sum)
+            hash64(slice_of(value.p + 8, value.len - 8)) != sum)
                 return ERR_CORRUPT;
         size_t head = run_bytes(n, 0);
         struct run r = {

@@ -279,10 +279,13 @@ static void append(struct buf *bytes, size_t start, struct slice entries)
         buf_put_slice(bytes, entries);
 }
 
-static int read_snapshot(struct store_txn *t, uint64_t id, uint32_t chunk, struct buf *bytes)
+/* Runs of a snapshot chunk from range->run on. */
+static int read_snapshot(struct store_txn *t, uint64_t id, uint32_t chunk,
+                         const struct shapelog_range *range, struct shapelog_read *out,
+                         struct buf *bytes)
 {
         size_t start = bytes->len;
-        struct key from = key_at('L', id, snapshot_at(chunk, 0));
+        struct key from = key_at('L', id, snapshot_at(chunk, range->run));
         struct slice key, value;
         bool more = store_seek(t, key_slice(&from), &key, &value);
         for (; more && key_is(key, 'L', id); more = store_next(t, &key, &value)) {
@@ -292,6 +295,11 @@ static int read_snapshot(struct store_txn *t, uint64_t id, uint32_t chunk, struc
                         break;
                 if (run_parse(value, &r) != 0)
                         return ERR_CORRUPT;
+                size_t used = bytes->len - start;
+                if (used && used + 1 + r.bytes.len > range->max_bytes) {
+                        out->next_run = (uint32_t)at.op;
+                        break;
+                }
                 append(bytes, start, r.bytes);
         }
         if (t->err)
@@ -397,7 +405,9 @@ int shapelog_read(struct store_txn *t, uint64_t shape_id, const struct shapelog_
         if (chunk < tail.snapshot_closed) {
                 out->end = out->at = (struct log_offset){0, chunk};
                 out->frozen = true;
-                return range->max_bytes ? read_snapshot(t, shape_id, (uint32_t)chunk, bytes) : 0;
+                if (!range->max_bytes)
+                        return 0;
+                return read_snapshot(t, shape_id, (uint32_t)chunk, range, out, bytes);
         }
         if (!tail.snapshot_done) {
                 out->pending = true;

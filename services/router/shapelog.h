@@ -61,14 +61,15 @@ struct shapelog_place {
 struct shapelog_read {
         struct log_offset end, at, tail;
         bool frozen, pending;
+        uint32_t next_run; /* of a snapshot chunk: where to go on; 0: that was all */
 };
 
 struct shapelog_range {
         bool from_start; /* offset -1 */
         struct log_offset after;
         struct log_offset limit; /* {0,0}: not known */
-        uint64_t max_bytes; /* 0: only where it would end. A snapshot chunk, which has no offsets
-                               inside, is read whole */
+        uint64_t max_bytes;      /* 0: only where it would end */
+        uint32_t run;            /* a snapshot chunk has no offsets inside: it is read run by run */
 };
 
 /* One read of one shape, in one read transaction; `out` gets the entries without brackets.
