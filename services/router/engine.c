@@ -327,21 +327,30 @@ int engine_commit(struct engine *e)
         return 0;
 }
 
+/* Frees up to REAP_KEYS keys; how many shapes have nothing left. */
+static size_t reap_slice(struct store_txn *t)
+{
+        size_t keys = 0, shapes = 0;
+        uint64_t id = 0;
+        while (keys < REAP_KEYS && shapelog_next_deleted(t, &id)) {
+                size_t limit = REAP_KEYS - keys, n = shapelog_free(t, id, limit);
+                shapes += n < limit;
+                keys += n + 1;
+        }
+        return shapes;
+}
+
 bool engine_reap(struct engine *e)
 {
         struct store_txn t;
-        uint64_t id = 0;
         if (e->n_deleted == 0)
                 return false;
         store_begin_write(e->o.store, &t);
-        bool found = shapelog_next_deleted(&t, &id);
-        size_t n = found ? shapelog_free(&t, id, REAP_KEYS) : 0;
+        size_t shapes = reap_slice(&t);
+        /* when it is full, freeing needs a little room, too: it is tried again later */
         if (store_commit(&t) != 0)
-                return false; /* full, most likely: freeing needs a little room, too; it is tried
-                                 again later */
-        if (!found)
-                e->n_deleted = 0;
-        else if (n < REAP_KEYS)
-                e->n_deleted--;
+                return false;
+        SLUICE_ASSERT(shapes <= e->n_deleted);
+        e->n_deleted -= shapes;
         return e->n_deleted > 0;
 }
