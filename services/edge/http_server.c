@@ -6,6 +6,15 @@
 #include "common/base/mem.h"
 #include "services/edge/http_priv.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+/* h2o never frees its message queues nor the pools of a thread that has ended. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+        return "leak:h2o_mem_alloc_recycle\nleak:h2o_multithread_create_queue\n";
+}
+#endif
+
 static void add_filter(h2o_pathconf_t *path)
 {
         h2o_filter_t *filter = h2o_create_filter(path, sizeof(*filter));
