@@ -10,8 +10,9 @@
 #include "services/router/rendering.h"
 
 enum { REAP_KEYS = 2000, RECORD_MAX_BYTES = 64 << 20 };
-#define NOTICES_MAX_BYTES  ((size_t)1 << 30)
-#define NOTICES_KEEP_BYTES ((size_t)1 << 20)
+#define DISCARDED_MAX_BYTES ((size_t)1 << 30)
+#define NOTICES_MAX_BYTES   ((size_t)1 << 30)
+#define NOTICES_KEEP_BYTES  ((size_t)1 << 20)
 
 /* Rows of a snapshot chunk on their way to disk. */
 struct staged {
@@ -38,16 +39,36 @@ static void count_deleted(struct engine *e, struct store_txn *t)
                 e->n_deleted++;
 }
 
-static int load(struct engine *e, size_t *loaded, size_t *discarded)
+/* Parts of a transaction were written, maybe: what is beyond the tails must go before anything is
+ * written there. */
+static void trim_all(struct engine *e)
+{
+        size_t cursor = 0;
+        for (struct shape *s; (s = registry_next(&e->shapes, &cursor));) {
+                struct pending *p = shape_pending(s);
+                p->trim = true;
+                p->trim_at = s->tail.log.at;
+                engine_dirty(e, s);
+        }
+}
+
+/* Only reads: a store that is full can still be read. What is to be cleaned up is left to the first
+ * commit. */
+static int load(struct engine *e)
 {
         struct store_txn t;
-        store_begin_write(e->o.store, &t);
+        store_begin_read(e->o.store, &t);
         shapelog_get_place(&t, &e->place);
         e->committed = e->place;
         load_recent(e, &t);
-        registry_load(&e->shapes, &t, e->place.applied, e->place.open.v != 0, loaded, discarded);
+        registry_load(&e->shapes, &t, e->place.applied, &e->discarded);
         count_deleted(e, &t);
-        return store_commit(&t);
+        int err = t.err;
+        store_abort(&t);
+        if (e->place.open.v != 0)
+                trim_all(e);
+        e->place.open = (lsn_t){0};
+        return err;
 }
 
 int engine_open(struct engine *e, const struct engine_options *o, struct buf *why)
@@ -65,16 +86,16 @@ int engine_open(struct engine *e, const struct engine_options *o, struct buf *wh
         e->rendering = rendering_new();
         change_reader_init(&e->reader);
 
-        size_t loaded, discarded;
-        int err = load(e, &loaded, &discarded);
+        buf_init(&e->discarded, DISCARDED_MAX_BYTES);
+        int err = load(e);
         if (err) {
                 buf_printf(why, "cannot load the shapes: %s", err_text(err));
                 engine_close(e);
                 return err;
         }
         log_info("shapes_loaded", "%zu shapes loaded, %zu without a complete snapshot discarded",
-                 loaded, discarded);
-        gauge(METRIC_SHAPES, loaded);
+                 registry_count(&e->shapes), e->discarded.len / sizeof(uint64_t));
+        gauge(METRIC_SHAPES, registry_count(&e->shapes));
         return 0;
 }
 
@@ -108,6 +129,7 @@ void engine_close(struct engine *e)
         held_fini(&e->held);
         xidset_free(e->xids);
         buf_fini(&e->notices);
+        buf_fini(&e->discarded);
         rendering_free(e->rendering);
         change_reader_fini(&e->reader);
         e->magic = 0;
@@ -187,11 +209,21 @@ static void write_shape(const struct shape *s, struct store_txn *t)
         }
 }
 
+static void delete_discarded(const struct engine *e, struct store_txn *t)
+{
+        for (size_t at = 0; at < e->discarded.len && t->err == 0; at += sizeof(uint64_t)) {
+                uint64_t id;
+                memcpy(&id, e->discarded.p + at, sizeof(id));
+                shapelog_delete(t, id);
+        }
+}
+
 static int write_all(struct engine *e)
 {
         struct store_txn t;
         struct slice xids;
         store_begin_write(e->o.store, &t);
+        delete_discarded(e, &t);
         for (struct list *n = e->dirty.next; n != &e->dirty && t.err == 0; n = n->next)
                 write_shape(LIST_OBJ(n, struct shape, dirty), &t);
         for (struct list *n = e->staged.next; n != &e->staged && t.err == 0; n = n->next) {
@@ -281,6 +313,8 @@ static void all_written(struct engine *e)
         uint32_t n = 0;
         xidset_saved(e->xids);
         e->committed = e->place;
+        e->n_deleted += e->discarded.len / sizeof(uint64_t);
+        buf_reset(&e->discarded);
         while (!list_empty(&e->staged))
                 free_staged(LIST_OBJ(e->staged.next, struct staged, node));
         e->pending_bytes = e->staged_bytes = 0;
@@ -307,7 +341,7 @@ static void all_written(struct engine *e)
 
 static bool is_clean(const struct engine *e)
 {
-        return list_empty(&e->dirty) && list_empty(&e->staged) &&
+        return list_empty(&e->dirty) && list_empty(&e->staged) && e->discarded.len == 0 &&
                memcmp(&e->place, &e->committed, sizeof(e->place)) == 0;
 }
 

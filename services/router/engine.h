@@ -62,8 +62,9 @@ struct engine {
         size_t pending_bytes, staged_bytes;
         struct shapelog_place place, committed; /* as in memory; as on disk */
         struct hmap jobs;                       /* shape id -> view kept for its snapshot job */
-        size_t n_deleted;                       /* deleted shapes whose pages are not free yet */
-        struct buf notices;                     /* scratch */
+        struct buf discarded; /* ids of shapes on disk that the next commit deletes */
+        size_t n_deleted;     /* deleted shapes whose pages are not free yet */
+        struct buf notices;   /* scratch */
         struct rendering *rendering;
         struct change_reader reader;
 };

@@ -121,25 +121,17 @@ static int load_record(struct registry *r, uint64_t id, struct slice bytes,
         return err;
 }
 
-void registry_load(struct registry *r, struct store_txn *t, lsn_t applied, bool trim,
-                   size_t *loaded, size_t *discarded)
+void registry_load(struct registry *r, struct store_txn *t, lsn_t applied, struct buf *incomplete)
 {
         struct slice bytes;
-        size_t kept = 0, gone = 0;
         for (uint64_t id = 0; shapelog_next_record(t, &id, &bytes); id++) {
                 struct shape_tail tail;
                 if (!shapelog_get_tail(t, id, &tail) || !tail.snapshot_done) {
-                        shapelog_delete(t, id);
-                        gone++;
+                        buf_put(incomplete, &id, sizeof(id));
                         continue;
                 }
                 int err = load_record(r, id, bytes, &tail, applied);
                 if (err && t->err == 0)
                         t->err = err;
-                if (trim)
-                        shapelog_trim(t, id, tail.log.at);
-                kept++;
         }
-        *loaded = kept;
-        *discarded = gone;
 }

@@ -32,11 +32,10 @@ size_t registry_count(const struct registry *r);
 /* Starts with *cursor = 0; the shape returned may be removed. */
 struct shape *registry_next(const struct registry *r, size_t *cursor);
 
-/* Reads every record. Shapes whose snapshot is incomplete are deleted (their clients get a 409),
- * and, when `trim`, what lies beyond the tails. A filter is kept only when transactions at or
- * before its LSN can still come, after `applied`. Counts of both in *loaded and *discarded. A
- * sticky error in `t`, ERR_CORRUPT for a record that cannot be read. */
-void registry_load(struct registry *r, struct store_txn *t, lsn_t applied, bool trim,
-                   size_t *loaded, size_t *discarded);
+/* Reads every record, writes nothing. Shapes whose snapshot is incomplete are not loaded, their ids
+ * are appended to `incomplete` (uint64_t). A filter is kept only when transactions at or before its
+ * LSN can still come, after `applied`. A sticky error in `t`, ERR_CORRUPT for a record that cannot
+ * be read. */
+void registry_load(struct registry *r, struct store_txn *t, lsn_t applied, struct buf *incomplete);
 
 #endif
