@@ -13,7 +13,7 @@ struct where {
         struct where_node *root;
         bool *uses; /* by table column index */
         uint32_t n_columns;
-        bool needs_bytewise;
+        bool needs_bytewise, needs_ctype;
         struct where_equality *equalities;
         uint32_t n_equalities;
         struct slice sql;
@@ -50,8 +50,9 @@ static int judge_text(struct slice text, const struct slice *params, uint32_t n_
 
 static bool orders_strings(const struct where_node *n)
 {
-        return n->kind == ND_COMPARE && n->compare != CMP_EQ && n->compare != CMP_NE &&
-               where_type_is_string(n->args[0]->type) && n->args[0]->type != WT_NAME;
+        bool orders = n->kind == ND_GREATEST || n->kind == ND_LEAST ||
+                      (n->kind == ND_COMPARE && n->compare != CMP_EQ && n->compare != CMP_NE);
+        return orders && where_type_is_string(n->args[0]->type) && n->args[0]->type != WT_NAME;
 }
 
 static void survey(struct where *w, const struct where_node *n)
@@ -59,6 +60,7 @@ static void survey(struct where *w, const struct where_node *n)
         if (n->kind == ND_COLUMN)
                 w->uses[n->column] = true;
         w->needs_bytewise |= orders_strings(n);
+        w->needs_ctype |= n->cases;
         for (uint32_t i = 0; i < n->n; i++)
                 survey(w, n->args[i]);
 }
@@ -167,6 +169,12 @@ bool where_needs_bytewise_collation(const struct where *w)
 {
         CHECK_OBJ(w, WHERE_MAGIC);
         return w->needs_bytewise;
+}
+
+bool where_needs_utf8_ctype(const struct where *w)
+{
+        CHECK_OBJ(w, WHERE_MAGIC);
+        return w->needs_ctype;
 }
 
 void where_sql(const struct where *w, struct buf *out)

@@ -40,6 +40,9 @@ bool where_uses(const struct where *w, uint32_t column);
 /* Does the verdict depend on the order of strings? The evaluator knows the bytewise order alone (C,
  * POSIX, C.UTF-8): under another collation of the database such a clause must be refused. */
 bool where_needs_bytewise_collation(const struct where *w);
+/* Does it map upper and lower case (lower, upper, ILIKE)? That is done as libc's C.UTF-8 does it:
+ * right for LC_CTYPE of UTF-8 but for Turkic and Baltic ones, not for C and POSIX, nor for ICU. */
+bool where_needs_utf8_ctype(const struct where *w);
 /* SQL of the clause, rebuilt and fully parenthesised, constants as quoted and cast literals; equal
  * clauses (up to spelling) give equal text, which is the clause's identity. */
 void where_sql(const struct where *w, struct buf *out);

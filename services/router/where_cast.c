@@ -7,8 +7,6 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 
-enum { NAME_MAX_BYTES = 63, TEXT_MAX_BYTES = 1 << 30 };
-
 /* ---- between numbers */
 
 static bool int_in(struct where_ctx *c, int64_t v, int64_t min, int64_t max, const char *error,
@@ -283,12 +281,12 @@ static bool cast_by_text(struct where_ctx *c, enum where_type from, enum where_t
         struct slice text = in->s;
         if (!where_type_is_string(from)) {
                 struct buf b;
-                buf_init(&b, TEXT_MAX_BYTES);
+                buf_init(&b, WHERE_TEXT_MAX);
                 where_value_print(from, in, &b);
-                char *copy = where_alloc(c->scratch, b.len + 1);
-                memcpy(copy, buf_slice(&b).p, b.len);
-                text = slice_of(copy, b.len);
+                bool ok = where_keep_text(c, &b, &text);
                 buf_fini(&b);
+                if (!ok)
+                        return false;
         }
         if (where_value_read(to, text, c->scratch, out) != 0)
                 return where_fail(c, "invalid input syntax for a type");

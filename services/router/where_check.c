@@ -3,6 +3,8 @@
  */
 #include "services/router/where_node.h"
 
+#include <stdio.h>
+
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "services/router/where_list.h"
@@ -24,9 +26,11 @@ static node *make(struct where_check *c, enum where_kind kind, enum where_type t
         node *made = where_alloc(c->arena, sizeof(*made));
         *made = (node){.kind = kind, .type = type, .location = location, .n = n, .weight = 1};
         made->args = where_alloc(c->arena, (n + 1) * sizeof(*made->args));
+        made->c_collation = type == WT_NAME;
         for (uint32_t i = 0; i < n; i++) {
                 made->args[i] = args[i];
                 made->weight += args[i]->weight;
+                made->c_collation |= args[i]->c_collation && where_type_is_string(type);
                 if (made->weight > WHERE_MAX_WEIGHT)
                         return refuse(c, location, "the clause is too large");
         }
@@ -74,6 +78,7 @@ static node *fold(struct where_check *c, node *n)
         if (!n || !is_settled(n, &decisive))
                 return n;
         node *value = make_const(c, n->type, n->location);
+        value->c_collation = n->c_collation;
         if (decisive)
                 value->value = decisive->value;
         else if (!where_node_eval(&ctx, n, (struct row){0}, &value->value))
@@ -83,9 +88,19 @@ static node *fold(struct where_check *c, node *n)
 
 /* ---- coercion */
 
+/* What the protocol does not take for a literal, though Postgres would (§13.1 item 10): without a
+ * cast a name has none, and a bool is a way to write true or false. */
+static bool is_literal_of(enum where_type to, struct slice text)
+{
+        if (to == WT_NAME)
+                return false;
+        return to != WT_BOOL || (text.len && strchr("tTfF", text.p[0]));
+}
+
 static node *refuse_text(struct where_check *c, const node *n, enum where_type to, bool explicit)
 {
-        struct slice name = where_type_name(to), text = n->value.s;
+        struct slice name = to == WT_NAME ? SLICE_LIT("char[]") : where_type_name(to);
+        struct slice text = n->value.s;
         if (explicit)
                 where_why(c->why, n->location, "could not cast value \"%.*s\" from text to %.*s",
                           SLICE_FMT(text), SLICE_FMT(name));
@@ -101,7 +116,10 @@ static node *coerce_unknown(struct where_check *c, node *n, enum where_type to, 
                 c->param_types[n->param - 1] = to;
         node *typed = make_const(c, to, n->location);
         typed->value.null = n->value.null;
-        if (!n->value.null && where_value_read(to, n->value.s, c->arena, &typed->value) != 0)
+        if (n->value.null)
+                return typed;
+        if ((!explicit && !is_literal_of(to, n->value.s)) ||
+            where_value_read(to, n->value.s, c->arena, &typed->value) != 0)
                 return refuse_text(c, n, to, explicit);
         return typed;
 }
@@ -243,12 +261,23 @@ static const struct where_operator *choose(struct where_check *c, struct slice n
         return (*r = coerce(c, *r, op->right)) ? op : NULL;
 }
 
+/* Under the collation C, which a name brings along, case is that of ASCII alone. */
+static bool maps_c_collation(const struct where_operator *op, node *const *args, uint32_t n)
+{
+        for (uint32_t i = 0; op->cases && i < n; i++)
+                if (args[i]->c_collation)
+                        return true;
+        return false;
+}
+
 static node *make_operator(struct where_check *c, struct slice name, node *l, node *r, int location)
 {
         const struct where_operator *op = choose(c, name, &l, &r, location);
         if (!op)
                 return NULL;
         node *args[] = {l, r};
+        if (maps_c_collation(op, l ? args : args + 1, l ? 2 : 1))
+                return refuse_operator(c, name, !l, SELECT_NO_OVERLOAD, location);
         node *n = make(c, op->is_compare ? ND_COMPARE : ND_CALL, op->result, location, l ? 2 : 1,
                        l ? args : args + 1);
         if (!n)
@@ -257,6 +286,7 @@ static node *make_operator(struct where_check *c, struct slice name, node *l, no
         n->cmp = op->is_compare ? where_type_cmp(op->left) : NULL;
         n->fn = op->fn;
         n->name = op->name;
+        n->cases = op->cases;
         return fold(c, n);
 }
 
@@ -451,6 +481,107 @@ static node *check_in(struct where_check *c, const struct where_parsed *p)
         return result;
 }
 
+/* ---- functions */
+
+static node **check_args(struct where_check *c, const struct where_parsed *p)
+{
+        node **args = where_alloc(c->arena, (p->n + 1) * sizeof(node *));
+        for (uint32_t i = 0; i < p->n; i++)
+                if (!(args[i] = check(c, p->args[i])))
+                        return NULL;
+        return args;
+}
+
+static node *refuse_overload(struct where_check *c, const struct where_parsed *p, const char *name,
+                             node *const *args)
+{
+        where_why(c->why, p->location, "Could not select a function overload for %s(", name);
+        for (uint32_t i = 0; i < p->n; i++)
+                buf_printf(c->why, "%s%.*s", i ? ", " : "",
+                           SLICE_FMT(where_type_name(args[i]->type)));
+        buf_putc(c->why, ')');
+        return NULL;
+}
+
+/* Every argument as its output function prints it, NULL apart. */
+static node *check_concat(struct where_check *c, const struct where_parsed *p, node **args)
+{
+        for (uint32_t i = 0; i < p->n; i++) {
+                if (args[i]->type == WT_OTHER)
+                        return refuse_overload(c, p, "concat", args);
+                if (args[i]->type == WT_UNKNOWN && !(args[i] = coerce(c, args[i], WT_TEXT)))
+                        return NULL;
+        }
+        return fold(c, make(c, ND_CONCAT, WT_TEXT, p->location, p->n, args));
+}
+
+static node *refuse_function(struct where_check *c, const struct where_parsed *p)
+{
+        where_why(c->why, p->location, "unknown or unsupported function %.*s/%u",
+                  SLICE_FMT(p->text), p->n);
+        return NULL;
+}
+
+static node *check_function(struct where_check *c, const struct where_parsed *p)
+{
+        const struct where_operator *f = NULL;
+        bool is_concat = slice_eq(p->text, SLICE_LIT("concat")) && p->n > 0;
+        if (!is_concat && !where_function_exists(p->text, p->n))
+                return refuse_function(c, p);
+        node **args = check_args(c, p);
+        if (!args)
+                return NULL;
+        if (is_concat)
+                return check_concat(c, p, args);
+        node *last = args[p->n - 1];
+        if (where_select_function(p->text, p->n == 2 ? args[0]->type : WT_COUNT, last->type, &f) !=
+            SELECT_FOUND) {
+                char name[64];
+                snprintf(name, sizeof(name), "%.*s", SLICE_FMT(p->text));
+                return refuse_overload(c, p, name, args);
+        }
+        for (uint32_t i = 0; i < p->n; i++)
+                if (!(args[i] = coerce(c, args[i], i + 1 == p->n ? f->right : f->left)))
+                        return NULL;
+        if (maps_c_collation(f, args, p->n))
+                return refuse_overload(c, p, f->name, args);
+        node *n = make(c, ND_CALL, f->result, p->location, p->n, args);
+        if (!n)
+                return NULL;
+        n->fn = f->fn;
+        n->name = f->name;
+        n->is_function = true;
+        n->cases = f->cases;
+        return fold(c, n);
+}
+
+/* COALESCE, GREATEST, LEAST: the arguments are brought to one type. */
+static node *check_common(struct where_check *c, const struct where_parsed *p, enum where_kind kind,
+                          const char *name)
+{
+        node **args = check_args(c, p);
+        enum where_type *types = where_alloc(c->arena, (p->n + 1) * sizeof(*types));
+        if (!args)
+                return NULL;
+        for (uint32_t i = 0; i < p->n; i++)
+                types[i] = args[i]->type;
+        enum where_type common = where_select_common(types, p->n);
+        if (common == WT_COUNT || common == WT_OTHER)
+                return refuse_overload(c, p, name, args);
+        for (uint32_t i = 0; i < p->n; i++) {
+                if (where_cast_kind(args[i]->type, common) != CAST_IMPLICIT)
+                        return refuse_overload(c, p, name, args);
+                if (!(args[i] = coerce(c, args[i], common)))
+                        return NULL;
+        }
+        node *n = make(c, kind, common, p->location, p->n, args);
+        if (!n)
+                return NULL;
+        n->cmp = where_type_cmp(common);
+        n->name = name;
+        return fold(c, n);
+}
+
 /* ---- casts */
 
 static node *check_cast(struct where_check *c, const struct where_parsed *p)
@@ -505,6 +636,14 @@ static node *check(struct where_check *c, const struct where_parsed *p)
                 return check_in(c, p);
         case PN_BETWEEN:
                 return check_between(c, p);
+        case PN_FUNCTION:
+                return check_function(c, p);
+        case PN_COALESCE:
+                return check_common(c, p, ND_COALESCE, "coalesce");
+        case PN_GREATEST:
+                return check_common(c, p, ND_GREATEST, "greatest");
+        case PN_LEAST:
+                return check_common(c, p, ND_LEAST, "least");
         case PN_ROW:
         default:
                 return refuse(c, p->location, "RowExpr is not supported in this context");

@@ -183,6 +183,55 @@ static bool eval_call(struct where_ctx *c, const node *n, const struct row *row,
         return null || n->fn(c, args, out);
 }
 
+static void put_text(enum where_type type, const value *v, struct buf *out)
+{
+        if (!v->null)
+                where_value_print(type, v, out);
+}
+
+static bool eval_concat(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        struct buf text;
+        buf_init(&text, WHERE_TEXT_MAX);
+        bool ok = true;
+        for (uint32_t i = 0; ok && i < n->n; i++) {
+                value v;
+                ok = eval(c, n->args[i], row, &v);
+                if (ok)
+                        put_text(n->args[i]->type, &v, &text);
+        }
+        out->null = false;
+        ok = ok && where_keep_text(c, &text, &out->s);
+        buf_fini(&text);
+        return ok;
+}
+
+static bool eval_coalesce(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        for (uint32_t i = 0; i < n->n; i++) {
+                if (!eval(c, n->args[i], row, out))
+                        return false;
+                if (!out->null)
+                        return true;
+        }
+        return true;
+}
+
+/* NULL arguments count as absent. */
+static bool eval_min_max(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        int wanted = n->kind == ND_GREATEST ? 1 : -1;
+        out->null = true;
+        for (uint32_t i = 0; i < n->n; i++) {
+                value v;
+                if (!eval(c, n->args[i], row, &v))
+                        return false;
+                if (!v.null && (out->null || n->cmp(&v, out) * wanted > 0))
+                        *out = v;
+        }
+        return true;
+}
+
 static bool eval(struct where_ctx *c, const node *n, const struct row *row, value *out)
 {
         switch (n->kind) {
@@ -210,6 +259,13 @@ static bool eval(struct where_ctx *c, const node *n, const struct row *row, valu
                 return eval_cast(c, n, row, out);
         case ND_CALL:
                 return eval_call(c, n, row, out);
+        case ND_CONCAT:
+                return eval_concat(c, n, row, out);
+        case ND_COALESCE:
+                return eval_coalesce(c, n, row, out);
+        case ND_GREATEST:
+        case ND_LEAST:
+                return eval_min_max(c, n, row, out);
         case ND_IN:
                 return eval_in(c, n, row, out);
         default:

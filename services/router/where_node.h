@@ -19,7 +19,11 @@ enum where_kind {
         ND_COMPARE,  /* compare, cmp */
         ND_SAME,     /* ND_COMPARE for = with a column and a constant, by text */
         ND_CAST,     /* from args[0]'s type to this one's */
-        ND_CALL,     /* fn, name */
+        ND_CALL,     /* fn, name, is_function */
+        ND_CONCAT,   /* of texts, NULL counting as nothing */
+        ND_COALESCE,
+        ND_GREATEST, /* cmp */
+        ND_LEAST,    /* cmp */
         ND_IN,       /* args[0] in the constants of list; negated; cmp */
 };
 
@@ -41,13 +45,16 @@ struct where_node {
         enum where_compare compare;
         enum where_truth test;
         bool negated;
-        uint32_t weight; /* nodes below and this one, counted as often as they are evaluated */
+        bool c_collation; /* a string that has the collation C, from a name */
+        bool is_function; /* in the SQL: name(args) */
+        uint32_t weight;  /* nodes below and this one, counted as often as they are evaluated */
         uint32_t n;
         struct where_node **args;
         where_cmp *cmp;
         where_fn *fn;
         const char *name;         /* operator or function, for the SQL */
         struct where_value value; /* ND_CONST; of WT_UNKNOWN: text in `s` */
+        bool cases;               /* fn maps upper and lower case */
         struct slice text;        /* ND_SAME: what the column's text must be */
         struct where_list *list;
         int location;
@@ -69,12 +76,18 @@ struct where_operator {
         enum where_type left, right, result; /* left WT_COUNT: a prefix operator */
         bool is_compare;
         enum where_compare compare;
-        where_fn *fn;
+        where_fn *fn; /* NULL: Postgres has it, we don't */
+        bool cases;   /* maps upper and lower case: depends on LC_CTYPE */
 };
 enum where_select_result { SELECT_FOUND, SELECT_UNKNOWN_NAME, SELECT_NO_OVERLOAD };
 enum where_select_result where_select_operator(struct slice name, enum where_type left,
                                                enum where_type right,
                                                const struct where_operator **out);
+/* Of one argument (left: WT_COUNT) or two. */
+enum where_select_result where_select_function(struct slice name, enum where_type left,
+                                               enum where_type right,
+                                               const struct where_operator **out);
+bool where_function_exists(struct slice name, uint32_t n_args);
 /* The type that several expressions are brought to (IN, COALESCE …); WT_COUNT: there is none. */
 enum where_type where_select_common(const enum where_type *types, uint32_t n);
 

@@ -54,6 +54,72 @@ static inline void gen_number(struct gen *g, struct buf *out)
         buf_puts(out, numbers[gen_below(g, sizeof(numbers) / sizeof(numbers[0]))]);
 }
 
+static inline bool gen_is_kind(uint32_t column, const char *kind)
+{
+        return strcmp(gen_columns[column].kind, kind) == 0;
+}
+
+static inline void gen_operand(struct gen *g, uint32_t column, struct buf *out);
+
+static inline void gen_arithmetic(struct gen *g, uint32_t column, struct buf *out)
+{
+        static const char *const binary[] = {"+", "-", "*", "/", "+", "-",
+                                             "*", "/", "^", "&", "|", "#"};
+        static const char *const unary[] = {"-", "+", "@", "~", "|/"};
+        buf_putc(out, '(');
+        if (gen_chance(g, 25)) {
+                buf_printf(out, "%s ", unary[gen_below(g, 5)]);
+        } else {
+                gen_operand(g, column, out);
+                buf_printf(out, " %s ", binary[gen_below(g, 12)]);
+        }
+        gen_operand(g, column, out);
+        buf_putc(out, ')');
+}
+
+static inline void gen_string_function(struct gen *g, uint32_t column, struct buf *out)
+{
+        static const char *const names[] = {"lower(",    "upper(",    "concat(",
+                                            "coalesce(", "greatest(", "least("};
+        uint32_t name = gen_below(g, 7), n = name < 2 ? 1 : 1 + gen_below(g, 3);
+        if (name == 6) {
+                buf_putc(out, '(');
+                gen_operand(g, column, out);
+                buf_puts(out, " || ");
+                n = 1;
+        } else {
+                buf_puts(out, names[name]);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+                if (i)
+                        buf_puts(out, ", ");
+                gen_operand(g, name == 2 ? gen_any_column(g) : column, out);
+        }
+        buf_putc(out, ')');
+}
+
+static inline void gen_common(struct gen *g, uint32_t column, struct buf *out)
+{
+        static const char *const names[] = {"coalesce(", "greatest(", "least("};
+        buf_puts(out, names[gen_below(g, 3)]);
+        gen_operand(g, column, out);
+        buf_puts(out, ", ");
+        gen_operand(g, column, out);
+        buf_putc(out, ')');
+}
+
+static inline void gen_compound(struct gen *g, uint32_t column, struct buf *out)
+{
+        g->depth++;
+        if (gen_is_kind(column, "number") && gen_chance(g, 75))
+                gen_arithmetic(g, column, out);
+        else if (gen_is_kind(column, "string"))
+                gen_string_function(g, column, out);
+        else
+                gen_common(g, column, out);
+        g->depth--;
+}
+
 /* Something of the column's kind. */
 static inline void gen_operand(struct gen *g, uint32_t column, struct buf *out)
 {
@@ -61,6 +127,10 @@ static inline void gen_operand(struct gen *g, uint32_t column, struct buf *out)
                                             "float8",  "float4", "text", "bool",
                                             "varchar", "bpchar", "name", "uuid"};
         uint32_t other = gen_column_like(g, column);
+        if (g->depth < GEN_MAX_DEPTH && gen_chance(g, 25)) {
+                gen_compound(g, column, out);
+                return;
+        }
         switch (gen_below(g, 12)) {
         case 0:
         case 1:
@@ -100,6 +170,26 @@ static inline void gen_comparison(struct gen *g, struct buf *out)
         gen_operand(g, c, out);
         buf_printf(out, " %s ", ops[gen_below(g, 8)]);
         gen_operand(g, c, out);
+}
+
+static inline void gen_like(struct gen *g, struct buf *out)
+{
+        static const char *const ops[] = {"LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE", "~~*"};
+        static const char *const parts[] = {"%",  "_",    "a",     "b",     "A", "B", "ä", "Ä",
+                                            "日", "\\\\", "\\\\%", "\\\\_", " ", "%", "😀", "ß"};
+        uint32_t c = gen_any_column(g), n = gen_below(g, 5);
+        while (!gen_is_kind(c, "string"))
+                c = gen_any_column(g);
+        gen_operand(g, c, out);
+        buf_printf(out, " %s ", ops[gen_below(g, 5)]);
+        if (gen_chance(g, 15)) {
+                gen_operand(g, c, out);
+                return;
+        }
+        buf_puts(out, "E'");
+        for (uint32_t i = 0; i < n; i++)
+                buf_puts(out, parts[gen_below(g, 16)]);
+        buf_putc(out, '\'');
 }
 
 static inline void gen_list(struct gen *g, struct buf *out)
@@ -174,8 +264,10 @@ static inline void gen_bool(struct gen *g, struct buf *out)
         if (g->depth >= GEN_MAX_DEPTH && kind >= 7)
                 kind = 0;
         g->depth++;
-        if (kind < 3)
+        if (kind < 2)
                 gen_comparison(g, out);
+        else if (kind == 2)
+                gen_like(g, out);
         else if (kind == 3)
                 gen_list(g, out);
         else if (kind == 4)

@@ -24,6 +24,10 @@ enum where_parse_kind {
         PN_DISTINCT, /* negated; args[0], args[1] */
         PN_IN,       /* negated; args[0] is looked for in args[1…] */
         PN_BETWEEN,  /* negated, symmetric; args[0], low, high */
+        PN_FUNCTION, /* text; args */
+        PN_COALESCE, /* args */
+        PN_GREATEST, /* args */
+        PN_LEAST,    /* args */
         PN_ROW,      /* args; only below PN_NULLTEST */
 };
 

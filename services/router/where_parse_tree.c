@@ -245,6 +245,8 @@ static struct where_parsed *read_operator(struct where_reader *r, const PgQuery_
         const PgQuery__AExpr *e = node->a_expr;
         switch (e->kind) {
         case PG_QUERY__A__EXPR__KIND__AEXPR_OP:
+        case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE: /* the name is ~~ and the like */
+        case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
                 return read_binary(r, PN_OP, e);
         case PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT:
                 return read_distinct(r, e, false);
@@ -264,8 +266,6 @@ static struct where_parsed *read_operator(struct where_reader *r, const PgQuery_
         case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
         case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL:
         case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF:
-        case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE:
-        case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
         case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
         case _PG_QUERY__A__EXPR__KIND_IS_INT_SIZE:
         default:
@@ -281,9 +281,29 @@ static struct where_parsed *read_function(struct where_reader *r, const PgQuery_
                 return refuse(r, f->location, "aggregation is not supported in this context");
         if (f->over)
                 return refuse(r, f->location, "window functions are not supported in this context");
-        where_why(r->why, at(r, f->location), "unknown or unsupported function %s/%zu",
-                  name ? name : "?", f->n_args);
-        return NULL;
+        const char *schema = f->n_funcname == 2 ? string_of(f->funcname[0]) : "pg_catalog";
+        if (!name || f->n_funcname > 2 || !schema || strcmp(schema, "pg_catalog") != 0 ||
+            f->func_variadic) {
+                where_why(r->why, at(r, f->location), "unknown or unsupported function %s/%zu",
+                          name ? name : "?", f->n_args);
+                return NULL;
+        }
+        struct where_parsed *p = make(r, PN_FUNCTION, f->location, f->n_args);
+        p->text = keep(r, name);
+        return read_args(r, p, 0, f->args, f->n_args) ? p : NULL;
+}
+
+static struct where_parsed *read_coalesce(struct where_reader *r, const PgQuery__CoalesceExpr *e)
+{
+        struct where_parsed *p = make(r, PN_COALESCE, e->location, e->n_args);
+        return read_args(r, p, 0, e->args, e->n_args) ? p : NULL;
+}
+
+static struct where_parsed *read_min_max(struct where_reader *r, const PgQuery__MinMaxExpr *e)
+{
+        bool greatest = e->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST;
+        struct where_parsed *p = make(r, greatest ? PN_GREATEST : PN_LEAST, e->location, e->n_args);
+        return read_args(r, p, 0, e->args, e->n_args) ? p : NULL;
 }
 
 static struct where_parsed *read_param(struct where_reader *r, const PgQuery__ParamRef *param)
@@ -316,6 +336,10 @@ static struct where_parsed *read_any(struct where_reader *r, const PgQuery__Node
                 return read_operator(r, node);
         case PG_QUERY__NODE__NODE_FUNC_CALL:
                 return read_function(r, node->func_call);
+        case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+                return read_coalesce(r, node->coalesce_expr);
+        case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+                return read_min_max(r, node->min_max_expr);
         case PG_QUERY__NODE__NODE_SUB_LINK:
                 return refuse(r, node->sub_link->location, "Subqueries are not supported yet");
         case PG_QUERY__NODE__NODE_CASE_EXPR:

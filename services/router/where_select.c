@@ -4,29 +4,9 @@
 #include "services/router/where_node.h"
 
 #include "common/base/assert.h"
+#include "services/router/where_fn.h"
 
-enum { MAX_ARGS = 2 };
-
-#define COMPARISONS(l, r)                                                                          \
-        {"=", WT_##l, WT_##r, WT_BOOL, true, CMP_EQ, NULL},                                        \
-                {"<>", WT_##l, WT_##r, WT_BOOL, true, CMP_NE, NULL},                               \
-                {"<", WT_##l, WT_##r, WT_BOOL, true, CMP_LT, NULL},                                \
-                {"<=", WT_##l, WT_##r, WT_BOOL, true, CMP_LE, NULL},                               \
-                {">", WT_##l, WT_##r, WT_BOOL, true, CMP_GT, NULL},                                \
-        {                                                                                          \
-                ">=", WT_##l, WT_##r, WT_BOOL, true, CMP_GE, NULL                                  \
-        }
-
-static const struct where_operator operators[] = {
-        COMPARISONS(BOOL, BOOL),     COMPARISONS(INT2, INT2),     COMPARISONS(INT2, INT4),
-        COMPARISONS(INT2, INT8),     COMPARISONS(INT4, INT2),     COMPARISONS(INT4, INT4),
-        COMPARISONS(INT4, INT8),     COMPARISONS(INT8, INT2),     COMPARISONS(INT8, INT4),
-        COMPARISONS(INT8, INT8),     COMPARISONS(FLOAT4, FLOAT4), COMPARISONS(FLOAT4, FLOAT8),
-        COMPARISONS(FLOAT8, FLOAT4), COMPARISONS(FLOAT8, FLOAT8), COMPARISONS(NUMERIC, NUMERIC),
-        COMPARISONS(TEXT, TEXT),     COMPARISONS(BPCHAR, BPCHAR), COMPARISONS(NAME, NAME),
-        COMPARISONS(NAME, TEXT),     COMPARISONS(TEXT, NAME),     COMPARISONS(UUID, UUID),
-};
-enum { N_OPERATORS = sizeof(operators) / sizeof(operators[0]) };
+enum { MAX_ARGS = 2, MAX_CANDIDATES = 64 };
 
 typedef const struct where_operator *candidate;
 
@@ -46,28 +26,30 @@ static candidate find_exact(struct slice name, enum where_type left, enum where_
                 left = right;
         else if (right == WT_UNKNOWN)
                 right = left;
-        for (int i = 0; i < N_OPERATORS; i++)
-                if (operators[i].left == left && operators[i].right == right &&
-                    slice_eq(slice_cstr(operators[i].name), name))
-                        return &operators[i];
+        for (int i = 0; i < (int)where_n_operators; i++)
+                if (where_operators[i].left == left && where_operators[i].right == right &&
+                    slice_eq(slice_cstr(where_operators[i].name), name))
+                        return &where_operators[i];
         return NULL;
 }
 
 /* Those whose operands are what is given, or come from it implicitly. */
-static uint32_t keep_reachable(struct slice name, const enum where_type *in, candidate *out,
-                               bool *known)
+static uint32_t keep_reachable(candidate table, uint32_t n_table, struct slice name,
+                               const enum where_type *in, candidate *out, bool *known)
 {
         uint32_t n = 0;
-        for (int i = 0; i < N_OPERATORS; i++) {
-                candidate c = &operators[i];
+        for (uint32_t i = 0; i < n_table; i++) {
+                candidate c = &table[i];
                 if (!slice_eq(slice_cstr(c->name), name))
                         continue;
                 *known = true;
                 bool prefix = in[0] == WT_COUNT;
                 if (prefix != (c->left == WT_COUNT))
                         continue;
-                if ((prefix || is_implicit(in[0], c->left)) && is_implicit(in[1], c->right))
-                        out[n++] = c;
+                if ((!prefix && !is_implicit(in[0], c->left)) || !is_implicit(in[1], c->right))
+                        continue;
+                SLUICE_ASSERT(n < MAX_CANDIDATES);
+                out[n++] = c;
         }
         return n;
 }
@@ -191,24 +173,59 @@ static candidate choose(candidate *list, uint32_t n, const enum where_type *in)
         return n == 1 ? list[0] : NULL;
 }
 
+/* With no type to go by Postgres chooses among all its types, and of those only the strings are
+ * sure to be here. */
+static bool is_guess(candidate c, const enum where_type *in)
+{
+        bool nothing_known = (in[0] == WT_UNKNOWN || in[0] == WT_COUNT) && in[1] == WT_UNKNOWN;
+        return nothing_known && !where_type_is_string(c->right);
+}
+
+static enum where_select_result select_from(candidate table, uint32_t n_table, struct slice name,
+                                            const enum where_type *in, candidate *out)
+{
+        candidate list[MAX_CANDIDATES];
+        bool known = false;
+        uint32_t n = keep_reachable(table, n_table, name, in, list, &known);
+        candidate found = n ? choose(list, n, in) : NULL;
+        if (!known)
+                return SELECT_UNKNOWN_NAME;
+        if (!found || (!found->fn && !found->is_compare) || is_guess(found, in))
+                return SELECT_NO_OVERLOAD;
+        *out = found;
+        return SELECT_FOUND;
+}
+
 enum where_select_result where_select_operator(struct slice name, enum where_type left,
                                                enum where_type right,
                                                const struct where_operator **out)
 {
-        candidate list[N_OPERATORS];
         enum where_type in[MAX_ARGS] = {left, right};
-        bool known = false;
-        candidate found = left == WT_COUNT ? NULL : find_exact(name, left, right);
-        if (!found) {
-                uint32_t n = keep_reachable(name, in, list, &known);
-                if (!known)
-                        return SELECT_UNKNOWN_NAME;
-                found = choose(list, n, in);
-        }
-        if (!found)
+        candidate exact = left == WT_COUNT ? NULL : find_exact(name, left, right);
+        if (!exact)
+                return select_from(where_operators, where_n_operators, name, in, out);
+        if (!exact->fn && !exact->is_compare)
                 return SELECT_NO_OVERLOAD;
-        *out = found;
+        *out = exact;
         return SELECT_FOUND;
+}
+
+enum where_select_result where_select_function(struct slice name, enum where_type left,
+                                               enum where_type right,
+                                               const struct where_operator **out)
+{
+        enum where_type in[MAX_ARGS] = {left, right};
+        return select_from(where_functions, where_n_functions, name, in, out);
+}
+
+bool where_function_exists(struct slice name, uint32_t n_args)
+{
+        for (uint32_t i = 0; i < where_n_functions; i++) {
+                candidate f = &where_functions[i];
+                if (slice_eq(slice_cstr(f->name), name) && n_args == (f->left == WT_COUNT ? 1 : 2))
+                        return true;
+        }
+        return false;
 }
 
 enum where_type where_select_common(const enum where_type *types, uint32_t n)

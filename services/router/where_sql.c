@@ -90,8 +90,23 @@ static void put_in(const node *n, const struct table *t, struct buf *out)
         buf_puts(out, "))");
 }
 
+static void put_function(const node *n, const char *name, const struct table *t, struct buf *out)
+{
+        buf_printf(out, "%s(", name);
+        for (uint32_t i = 0; i < n->n; i++) {
+                if (i)
+                        buf_puts(out, ", ");
+                put(n->args[i], t, out);
+        }
+        buf_putc(out, ')');
+}
+
 static void put_call(const node *n, const struct table *t, struct buf *out)
 {
+        if (n->is_function) {
+                put_function(n, n->name, t, out);
+                return;
+        }
         if (n->n == 2) {
                 put_joined(n, n->name, t, out);
                 return;
@@ -151,6 +166,14 @@ static void put(const node *n, const struct table *t, struct buf *out)
                 return;
         case ND_CALL:
                 put_call(n, t, out);
+                return;
+        case ND_CONCAT:
+                put_function(n, "concat", t, out);
+                return;
+        case ND_COALESCE:
+        case ND_GREATEST:
+        case ND_LEAST:
+                put_function(n, n->name, t, out);
                 return;
         case ND_IN:
                 put_in(n, t, out);

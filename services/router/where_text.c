@@ -35,3 +35,31 @@ bool where_text_is_valid(struct slice s)
         }
         return true;
 }
+
+size_t where_char_decode(struct slice s, uint32_t *code)
+{
+        const unsigned char *p = (const unsigned char *)s.p;
+        size_t n = valid_char(p, s.len);
+        if (n == 0)
+                return 0;
+        uint32_t v = n == 1 ? p[0] : p[0] & (0x7fu >> n);
+        for (size_t i = 1; i < n; i++)
+                v = v << 6 | (p[i] & 0x3f);
+        *code = v;
+        return n;
+}
+
+size_t where_char_encode(uint32_t code, char *out)
+{
+        if (code < 0x80) {
+                out[0] = (char)code;
+                return 1;
+        }
+        size_t n = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+        for (size_t i = n - 1; i > 0; i--) {
+                out[i] = (char)(0x80 | (code & 0x3f));
+                code >>= 6;
+        }
+        out[0] = (char)((0xf00u >> n) | code);
+        return n;
+}

@@ -13,4 +13,9 @@ static inline size_t where_char_bytes(const char *p)
         return c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 }
 
+/* The character at the start of `s`, its bytes; 0: none that is valid. */
+size_t where_char_decode(struct slice s, uint32_t *code);
+/* Up to four bytes; returns how many. */
+size_t where_char_encode(uint32_t code, char *out);
+
 #endif

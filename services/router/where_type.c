@@ -45,6 +45,16 @@ void *where_alloc(struct where_scratch *s, size_t bytes)
         return p;
 }
 
+bool where_keep_text(struct where_ctx *c, const struct buf *b, struct slice *out)
+{
+        if (buf_status(b) != 0)
+                return where_fail(c, "a text is too long");
+        char *copy = where_alloc(c->scratch, b->len + 1);
+        memcpy(copy, buf_slice(b).p, b->len);
+        *out = slice_of(copy, b->len);
+        return true;
+}
+
 /* ---- the table */
 
 struct type_row {

@@ -34,9 +34,11 @@ enum where_type {
                 WT_COUNT
 };
 
+enum where_num_kind { NUM_FINITE, NUM_PINF, NUM_NINF, NUM_NAN };
+
 /* Exact decimal: (-1)^negative × 0.d₁d₂… × 10^point. No leading or trailing zero digits. */
 struct where_num {
-        enum { NUM_FINITE, NUM_PINF, NUM_NINF, NUM_NAN } kind;
+        enum where_num_kind kind;
         bool negative;
         int32_t point;  /* digits before the decimal point; may be negative */
         int32_t dscale; /* digits after the point when printed */
@@ -119,12 +121,28 @@ bool where_cast_apply(struct where_ctx *c, enum where_type from, enum where_type
 struct where_ctx {
         struct where_scratch *scratch;
         const char *error; /* static text, set by whoever returns false */
+        uint64_t work;     /* steps of what costs more than its input is long */
 };
+
+/* One evaluation may cost this many steps: an error beyond, rather than a way to keep the router
+ * busy (patterns of many % on long texts, products of numbers with thousands of digits). */
+#define WHERE_MAX_WORK ((uint64_t)100000000)
 
 static inline bool where_fail(struct where_ctx *c, const char *error)
 {
         c->error = error;
         return false;
+}
+
+/* The largest text that an expression may make. */
+#define WHERE_TEXT_MAX ((size_t)1 << 28)
+/* What is in the buffer, kept in scratch; an error when it did not fit. */
+bool where_keep_text(struct where_ctx *c, const struct buf *b, struct slice *out);
+
+static inline bool where_work(struct where_ctx *c, uint64_t steps)
+{
+        c->work += steps;
+        return c->work <= WHERE_MAX_WORK || where_fail(c, "the evaluation takes too long");
 }
 
 /* ---- numeric (where_num.c) */
