@@ -64,6 +64,7 @@ struct follow {
         size_t stash_bytes;
         bool replaying, behind; /* behind: frames are missing */
         struct progress done, acked;
+        lsn_t synced; /* as the syncer says */
         bool acking;
         uint64_t acked_ms;
 };
@@ -395,15 +396,22 @@ static void on_tick(void *arg)
                 loop_timer_set(f->tick, TICK_MS);
 }
 
+/* A sync may be known before what it made durable is known to be applied. */
+static void note_synced(struct follow *f)
+{
+        f->done.synced = lsn_cmp(f->synced, f->done.applied) < 0 ? f->synced : f->done.applied;
+}
+
 void follow_applied(struct follow *f, uint64_t epoch, uint64_t seq, lsn_t applied)
 {
         pthread_mutex_lock(&f->lock);
         f->done.epoch = epoch;
         f->done.seq = seq;
+        /* after a purge what was synced is of another history */
+        if (lsn_cmp(applied, f->done.applied) < 0 && lsn_cmp(f->synced, applied) > 0)
+                f->synced = (lsn_t){0};
         f->done.applied = applied;
-        /* after a purge what is synced was of another history */
-        if (lsn_cmp(f->done.synced, applied) > 0)
-                f->done.synced = applied;
+        note_synced(f);
         send_ack(f);
         pthread_mutex_unlock(&f->lock);
 }
@@ -411,8 +419,8 @@ void follow_applied(struct follow *f, uint64_t epoch, uint64_t seq, lsn_t applie
 void follow_synced(struct follow *f, lsn_t synced)
 {
         pthread_mutex_lock(&f->lock);
-        if (lsn_cmp(synced, f->done.applied) <= 0)
-                f->done.synced = synced;
+        f->synced = synced;
+        note_synced(f);
         gauge(METRIC_SYNCED_LSN, f->done.synced.v);
         gauge(METRIC_UNSYNCED, f->done.applied.v - f->done.synced.v);
         send_ack(f);
@@ -519,6 +527,7 @@ int follow_open(struct follow **out, const struct follow_options *o, struct buf 
         f->system_id = place.system_id;
         f->timeline = place.timeline;
         f->gap.epoch = place.epoch;
+        f->synced = place.applied;
         f->done = (struct progress){.applied = place.applied, .synced = place.applied};
         err = open_links(f, &urls, why);
         links_fini(&urls);

@@ -274,6 +274,9 @@ int router_start(struct loop *loop, void *conf, struct buf *why)
                 err = notify_open(&router.notify, c->notices_url, clock_wall_us(), why);
         if (!err)
                 err = open_writer(c, why);
+        /* I3: what the last process committed and did not sync is about to be claimed as durable */
+        if (!err && (err = store_sync(router.store)) != 0)
+                buf_printf(why, "cannot sync the shape logs: %s", err_text(err));
         if (err)
                 return err;
         router.graves = graves_new();
