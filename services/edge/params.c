@@ -47,8 +47,9 @@ static void cast_string(const struct value *in, const char *name, struct slice *
         params_cast_string(in, slice_cstr(name), name, out, e);
 }
 
-/* The strict cast: true, 1, false, 0. */
-static void cast_bool(const struct value *in, const char *name, bool *out, struct fielderr *e)
+/* The strict cast: true, 1, false, 0. A mistake is reported under the name `field`. */
+static void cast_bool_as(const struct value *in, const char *name, const char *field, bool *out,
+                         struct fielderr *e)
 {
         const struct value *v = value_find(in, slice_cstr(name));
         if (is_absent(v))
@@ -61,7 +62,12 @@ static void cast_bool(const struct value *in, const char *name, bool *out, struc
                                                      slice_eq(v->text, SLICE_LIT("0")))))
                 *out = false;
         else
-                fielderr_add(e, name, IS_INVALID);
+                fielderr_add(e, field, IS_INVALID);
+}
+
+static void cast_bool(const struct value *in, const char *name, bool *out, struct fielderr *e)
+{
+        cast_bool_as(in, name, name, out, e);
 }
 
 /* The generous one of `live` and `live_sse`: whatever is there and is not `false` is true. */
@@ -200,7 +206,7 @@ static void stage_casts(struct arena *a, enum params_for what, const struct valu
         }
         cast_flag(q, "live", &p->live);
         if (!cast_flag(q, "live_sse", &p->live_sse))
-                cast_bool(q, "experimental_live_sse", &p->live_sse, e);
+                cast_bool_as(q, "experimental_live_sse", "live_sse", &p->live_sse, e);
         const struct value *subset = value_find(q, SLICE_LIT("subset"));
         p->is_subset = subset && subset->type == VALUE_MAP;
         if (p->is_subset)

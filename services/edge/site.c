@@ -87,6 +87,10 @@ static void unauthorised(struct exchange *x)
 static void shape_route(struct exchange *x, const struct path *path)
 {
         struct value *query;
+        if (x->method == METHOD_OTHER) { /* not a route (protocol §1.1) */
+                not_found(x);
+                return;
+        }
         x->base.shape_route = true;
         if (x->method == METHOD_OPTIONS) {
                 preflight(x);

@@ -104,7 +104,7 @@ static void open_stream(struct get *g, const struct answer *a)
 /* An empty comment makes the head leave at once. */
 static void flush_head(struct get *g)
 {
-        buf_puts(&g->stream->frames, ":\n");
+        buf_puts(&g->stream->frames, ":\n\n");
         flush(g, false);
 }
 
