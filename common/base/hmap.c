@@ -1,7 +1,6 @@
 #include "common/base/hash.h"
 #include "common/base/hmap.h"
 
-
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 

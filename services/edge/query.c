@@ -1,7 +1,6 @@
 #include "common/base/hash.h"
 #include "services/edge/query.h"
 
-
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "services/edge/text.h"

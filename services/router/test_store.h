@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/store/store.h"
+#include "common/test/test.h"
 
 struct test_store {
         struct store *store;

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -258,6 +259,7 @@ static void test_queue_is_bounded(void **state)
 struct seen {
         _Atomic int runs, full_runs, after;
         _Atomic int err;
+        sem_t told; /* by after_look() */
 };
 
 static void run_look(void *arg, struct engine *e, bool full)
@@ -273,6 +275,7 @@ static void after_look(void *arg, int err)
         struct seen *s = arg;
         s->err = err;
         s->after++;
+        sem_post(&s->told);
 }
 
 /* The store is full: who only looks is served, who changes waits, and stopping does not hang. */
@@ -283,6 +286,8 @@ static void test_full(void **state)
         static char big[100000];
         struct seen looks = {0}, changes = {0};
         (void)state;
+        sem_init(&looks.told, 0, 0);
+        sem_init(&changes.told, 0, 0);
         memset(big, 'x', sizeof(big) - 1);
         bench_open(&b, 1 << 20, 64 << 20);
         writer_start(b.writer);
@@ -296,8 +301,7 @@ static void test_full(void **state)
         pthread_mutex_unlock(&b.lock);
         writer_post(b.writer, WRITER_COMMIT, run_look, after_look, &changes);
         writer_post(b.writer, WRITER_ANYTIME, run_look, after_look, &looks);
-        while (!looks.after)
-                usleep(1000);
+        assert_int_equal(sem_wait(&looks.told), 0);
         assert_int_equal(looks.full_runs, 1);
         assert_int_equal(looks.err, 0);
         assert_int_equal(changes.runs, 0);
