@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/test/test.h"
 #include "common/pg/pg.h"
 
 static inline const char *test_db_url(void)
