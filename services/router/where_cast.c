@@ -6,6 +6,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
+#include "services/router/where_time_fn.h"
 
 /* ---- between numbers */
 
@@ -251,6 +252,17 @@ static const struct where_cast casts[] = {
         {WT_NAME, WT_TEXT, CAST_IMPLICIT, NULL},
         {WT_NAME, WT_VARCHAR, CAST_ASSIGNMENT, NULL},
         {WT_NAME, WT_BPCHAR, CAST_ASSIGNMENT, NULL},
+        {WT_DATE, WT_TIMESTAMP, CAST_IMPLICIT, where_date_to_stamp},
+        {WT_DATE, WT_TIMESTAMPTZ, CAST_IMPLICIT, where_date_to_stamp},
+        {WT_TIME, WT_INTERVAL, CAST_IMPLICIT, where_time_to_interval},
+        {WT_TIMESTAMP, WT_DATE, CAST_ASSIGNMENT, where_stamp_to_date},
+        {WT_TIMESTAMP, WT_TIME, CAST_ASSIGNMENT, where_stamp_to_time},
+        {WT_TIMESTAMP, WT_TIMESTAMPTZ, CAST_IMPLICIT, NULL},
+        {WT_TIMESTAMPTZ, WT_DATE, CAST_ASSIGNMENT, where_stamp_to_date},
+        {WT_TIMESTAMPTZ, WT_TIME, CAST_ASSIGNMENT, where_stamp_to_time},
+        {WT_TIMESTAMPTZ, WT_TIMESTAMP, CAST_ASSIGNMENT, NULL},
+        {WT_INTERVAL, WT_TIME, CAST_ASSIGNMENT, where_interval_to_time},
+        {WT_TIME, WT_TIMETZ, CAST_IMPLICIT, NULL}, /* never taken */
 };
 
 const struct where_cast *where_cast_find(enum where_type from, enum where_type to)
@@ -273,6 +285,11 @@ enum where_cast_kind where_cast_kind(enum where_type from, enum where_type to)
         if (where_type_is_string(to))
                 return CAST_ASSIGNMENT;
         return where_type_is_string(from) ? CAST_EXPLICIT : CAST_NONE;
+}
+
+bool where_cast_is_partial(enum where_type from, enum where_type to)
+{
+        return where_type_is_string(from) && (where_type_category(to) == 'D' || to == WT_INTERVAL);
 }
 
 static bool cast_by_text(struct where_ctx *c, enum where_type from, enum where_type to,

@@ -8,6 +8,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "services/router/where_list.h"
+#include "services/router/where_time_fn.h"
 
 typedef struct where_node node;
 
@@ -70,12 +71,27 @@ static bool is_settled(const node *n, const node **value)
         return constant;
 }
 
+/* COALESCE, when what comes before its first constant that is not NULL is NULL. */
+static bool is_settled_coalesce(const node *n, const node **value)
+{
+        for (uint32_t i = 0; i < n->n; i++) {
+                if (n->args[i]->kind != ND_CONST)
+                        return false;
+                *value = n->args[i];
+                if (!n->args[i]->value.null)
+                        return true;
+        }
+        return true;
+}
+
 /* The node's value, when it is settled. An error in it would be one for every row. */
 static node *fold(struct where_check *c, node *n)
 {
         struct where_ctx ctx = {.scratch = c->arena};
         const node *decisive = NULL;
-        if (!n || !is_settled(n, &decisive))
+        if (!n)
+                return NULL;
+        if (n->kind == ND_COALESCE ? !is_settled_coalesce(n, &decisive) : !is_settled(n, &decisive))
                 return n;
         node *value = make_const(c, n->type, n->location);
         value->c_collation = n->c_collation;
@@ -283,7 +299,7 @@ static node *make_operator(struct where_check *c, struct slice name, node *l, no
         if (!n)
                 return NULL;
         n->compare = op->compare;
-        n->cmp = op->is_compare ? where_type_cmp(op->left) : NULL;
+        n->cmp = op->is_compare ? where_cmp_of(op->left, op->right) : NULL;
         n->fn = op->fn;
         n->name = op->name;
         n->cases = op->cases;
@@ -329,7 +345,7 @@ static node *check_distinct(struct where_check *c, const struct where_parsed *p)
         node *n = make(c, ND_DISTINCT, WT_BOOL, p->location, 2, args);
         if (!n)
                 return NULL;
-        n->cmp = where_type_cmp(op->left);
+        n->cmp = where_cmp_of(op->left, op->right);
         n->negated = p->negated;
         return fold(c, n);
 }
@@ -442,7 +458,7 @@ static node *make_in(struct where_check *c, const struct where_parsed *p, node *
         if (!in)
                 return NULL;
         in->negated = p->negated;
-        in->cmp = where_type_cmp(op->left);
+        in->cmp = where_cmp_of(op->right, op->left);
         in->list = where_list_new(op->right, consts, n, c->arena);
         return fold(c, in);
 }
@@ -522,6 +538,19 @@ static node *refuse_function(struct where_check *c, const struct where_parsed *p
         return NULL;
 }
 
+/* Zones are tables that the database has and we have not: but for UTC. */
+static bool is_utc(const node *zone)
+{
+        static const char *const names[] = {"UTC", "GMT", "Etc/UTC", "Z", "Zulu"};
+        if (zone->kind != ND_CONST || zone->value.null)
+                return false;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+                if (zone->value.s.len == strlen(names[i]) &&
+                    strncasecmp(zone->value.s.p, names[i], zone->value.s.len) == 0)
+                        return true;
+        return false;
+}
+
 static node *check_function(struct where_check *c, const struct where_parsed *p)
 {
         const struct where_operator *f = NULL;
@@ -543,6 +572,8 @@ static node *check_function(struct where_check *c, const struct where_parsed *p)
         for (uint32_t i = 0; i < p->n; i++)
                 if (!(args[i] = coerce(c, args[i], i + 1 == p->n ? f->right : f->left)))
                         return NULL;
+        if (f->fn == where_zone_utc && !is_utc(args[0]))
+                return refuse(c, args[0]->location, "time zones other than UTC are not supported");
         if (maps_c_collation(f, args, p->n))
                 return refuse_overload(c, p, f->name, args);
         node *n = make(c, ND_CALL, f->result, p->location, p->n, args);
@@ -597,7 +628,8 @@ static node *check_cast(struct where_check *c, const struct where_parsed *p)
                 return n;
         if (n->type == WT_UNKNOWN)
                 return coerce_unknown(c, n, to, true);
-        if (where_cast_kind(n->type, to) == CAST_NONE)
+        if (where_cast_kind(n->type, to) == CAST_NONE ||
+            (where_cast_is_partial(n->type, to) && n->kind != ND_CONST))
                 return refuse_cast(c, n, to, p->location);
         return fold(c, make(c, ND_CAST, to, p->location, 1, &n));
 }

@@ -24,6 +24,18 @@ static const node *plain_const(const node *n)
         return NULL;
 }
 
+static bool is_int(enum where_type t)
+{
+        return t == WT_INT2 || t == WT_INT4 || t == WT_INT8;
+}
+
+/* Are values of the two types equal just when their texts are? */
+static bool print_alike(enum where_type a, enum where_type b)
+{
+        return a == b || (is_int(a) && is_int(b)) ||
+               (where_type_is_string(a) && where_type_is_string(b));
+}
+
 static struct slice text_of(const node *n, struct where_scratch *arena)
 {
         struct buf b;
@@ -45,7 +57,7 @@ static void optimize_compare(node *n, struct where_scratch *arena)
                 column = plain_column(n->args[1]);
                 constant = plain_const(n->args[0]);
         }
-        if (!column || !constant)
+        if (!column || !constant || !print_alike(column->type, constant->type))
                 return;
         n->kind = ND_SAME;
         n->column = column->column;
@@ -55,7 +67,7 @@ static void optimize_compare(node *n, struct where_scratch *arena)
 static void optimize_in(node *n)
 {
         const node *column = plain_column(n->args[0]);
-        if (!column || !n->list->texts)
+        if (!column || !n->list->texts || !print_alike(column->type, n->list->type))
                 return;
         n->column = column->column;
         n->text = SLICE_EMPTY;

@@ -2,6 +2,7 @@
  * function is one that Postgres would choose and that we do not have: it keeps the choice honest.
  */
 #include "services/router/where_fn.h"
+#include "services/router/where_time_fn.h"
 
 #define CMP(name, l, r, compare)                                                                   \
         {                                                                                          \
@@ -10,6 +11,10 @@
 #define COMPARISONS(l, r)                                                                          \
         CMP("=", l, r, EQ), CMP("<>", l, r, NE), CMP("<", l, r, LT), CMP("<=", l, r, LE),          \
                 CMP(">", l, r, GT), CMP(">=", l, r, GE)
+
+#define NO_COMPARISONS(t)                                                                          \
+        OP("=", t, t, BOOL, NULL), OP("<>", t, t, BOOL, NULL), OP("<", t, t, BOOL, NULL),          \
+                OP("<=", t, t, BOOL, NULL), OP(">", t, t, BOOL, NULL), OP(">=", t, t, BOOL, NULL)
 
 #define OP(name, l, r, result, fn)                                                                 \
         {                                                                                          \
@@ -61,6 +66,18 @@ const struct where_operator where_operators[] = {
         COMPARISONS(NAME, TEXT),
         COMPARISONS(TEXT, NAME),
         COMPARISONS(UUID, UUID),
+        COMPARISONS(DATE, DATE),
+        COMPARISONS(DATE, TIMESTAMP),
+        COMPARISONS(DATE, TIMESTAMPTZ),
+        COMPARISONS(TIMESTAMP, DATE),
+        COMPARISONS(TIMESTAMP, TIMESTAMP),
+        COMPARISONS(TIMESTAMP, TIMESTAMPTZ),
+        COMPARISONS(TIMESTAMPTZ, DATE),
+        COMPARISONS(TIMESTAMPTZ, TIMESTAMP),
+        COMPARISONS(TIMESTAMPTZ, TIMESTAMPTZ),
+        COMPARISONS(TIME, TIME),
+        COMPARISONS(INTERVAL, INTERVAL),
+        NO_COMPARISONS(TIMETZ),
         ARITHMETIC(INT2, INT2, INT2, where_int2),
         ARITHMETIC(INT2, INT4, INT4, where_int4),
         ARITHMETIC(INT2, INT8, INT8, where_int8),
@@ -91,6 +108,38 @@ const struct where_operator where_operators[] = {
         LIKES(TEXT),
         LIKES(BPCHAR),
         LIKES(NAME),
+        OP("+", DATE, INT4, DATE, where_date_add_int),
+        OP("+", INT4, DATE, DATE, where_int_add_date),
+        OP("-", DATE, INT4, DATE, where_date_sub_int),
+        OP("-", DATE, DATE, INT4, where_date_sub),
+        OP("+", DATE, TIME, TIMESTAMP, where_date_add_time),
+        OP("+", TIME, DATE, TIMESTAMP, where_time_add_date),
+        OP("+", DATE, INTERVAL, TIMESTAMP, where_date_add_interval),
+        OP("+", INTERVAL, DATE, TIMESTAMP, where_interval_add_date),
+        OP("-", DATE, INTERVAL, TIMESTAMP, where_date_sub_interval),
+        OP("+", TIMESTAMP, INTERVAL, TIMESTAMP, where_stamp_add_interval),
+        OP("+", INTERVAL, TIMESTAMP, TIMESTAMP, where_interval_add_stamp),
+        OP("-", TIMESTAMP, INTERVAL, TIMESTAMP, where_stamp_sub_interval),
+        OP("-", TIMESTAMP, TIMESTAMP, INTERVAL, where_stamp_sub),
+        OP("+", TIMESTAMPTZ, INTERVAL, TIMESTAMPTZ, where_stamp_add_interval),
+        OP("+", INTERVAL, TIMESTAMPTZ, TIMESTAMPTZ, where_interval_add_stamp),
+        OP("-", TIMESTAMPTZ, INTERVAL, TIMESTAMPTZ, where_stamp_sub_interval),
+        OP("-", TIMESTAMPTZ, TIMESTAMPTZ, INTERVAL, where_stamp_sub),
+        OP("+", TIME, INTERVAL, TIME, where_time_add_interval),
+        OP("+", INTERVAL, TIME, TIME, where_interval_add_time),
+        OP("-", TIME, INTERVAL, TIME, where_time_sub_interval),
+        OP("-", TIME, TIME, INTERVAL, where_time_sub),
+        OP("+", INTERVAL, INTERVAL, INTERVAL, where_interval_add),
+        OP("-", INTERVAL, INTERVAL, INTERVAL, where_interval_sub),
+        OP("*", INTERVAL, FLOAT8, INTERVAL, where_interval_mul),
+        OP("*", FLOAT8, INTERVAL, INTERVAL, where_interval_mul_left),
+        OP("/", INTERVAL, FLOAT8, INTERVAL, NULL),
+        PREFIX("-", INTERVAL, INTERVAL, where_interval_neg),
+        OP("+", DATE, TIMETZ, TIMESTAMPTZ, NULL),
+        OP("+", TIMETZ, DATE, TIMESTAMPTZ, NULL),
+        OP("+", TIMETZ, INTERVAL, TIMETZ, NULL),
+        OP("+", INTERVAL, TIMETZ, TIMETZ, NULL),
+        OP("-", TIMETZ, INTERVAL, TIMETZ, NULL),
 };
 const uint32_t where_n_operators = sizeof(where_operators) / sizeof(where_operators[0]);
 
@@ -101,5 +150,14 @@ const struct where_operator where_functions[] = {
         OP("like", NAME, TEXT, BOOL, where_text_like),
         OP("notlike", TEXT, TEXT, BOOL, where_text_not_like),
         OP("notlike", NAME, TEXT, BOOL, where_text_not_like),
+        PREFIX("justify_days", INTERVAL, INTERVAL, where_justify_days),
+        PREFIX("justify_hours", INTERVAL, INTERVAL, where_justify_hours),
+        PREFIX("justify_interval", INTERVAL, INTERVAL, where_justify_interval),
+        OP("timezone", TEXT, TIMESTAMP, TIMESTAMPTZ, where_zone_utc),
+        OP("timezone", TEXT, TIMESTAMPTZ, TIMESTAMP, where_zone_utc),
+        OP("timezone", INTERVAL, TIMESTAMP, TIMESTAMPTZ, NULL),
+        OP("timezone", INTERVAL, TIMESTAMPTZ, TIMESTAMP, NULL),
+        OP("timezone", TEXT, TIMETZ, TIMETZ, NULL),
+        OP("timezone", INTERVAL, TIMETZ, TIMETZ, NULL),
 };
 const uint32_t where_n_functions = sizeof(where_functions) / sizeof(where_functions[0]);

@@ -108,6 +108,53 @@ static inline void gen_common(struct gen *g, uint32_t column, struct buf *out)
         buf_putc(out, ')');
 }
 
+/* One of the columns of a kind, or a typed sample. */
+static inline void gen_of_kind(struct gen *g, const char *kind, struct buf *out)
+{
+        uint32_t c = gen_any_column(g);
+        while (!gen_is_kind(c, kind))
+                c = gen_any_column(g);
+        if (gen_chance(g, 40))
+                buf_puts(out, gen_columns[c].name);
+        else if (gen_chance(g, 40))
+                buf_puts(out, gen_sample(g, c));
+        else
+                buf_printf(out, "%s::%s", gen_sample(g, c), gen_base_type(c));
+}
+
+static inline void gen_time_sum(struct gen *g, uint32_t column, struct buf *out)
+{
+        static const char *const kinds[] = {"time", "clock", "interval", "interval", "number"};
+        const char *mine = gen_columns[column].kind;
+        const char *other = kinds[gen_below(g, 5)];
+        bool swap = gen_chance(g, 30);
+        buf_putc(out, '(');
+        gen_of_kind(g, swap ? other : mine, out);
+        buf_printf(out, " %c ", gen_chance(g, 15) ? '*' : gen_chance(g, 50) ? '+' : '-');
+        gen_of_kind(g, swap ? mine : other, out);
+        buf_putc(out, ')');
+}
+
+static inline void gen_time_function(struct gen *g, uint32_t column, struct buf *out)
+{
+        static const char *const names[] = {"justify_days(", "justify_hours(", "justify_interval("};
+        if (gen_is_kind(column, "interval")) {
+                buf_puts(out, gen_chance(g, 20) ? "(- " : names[gen_below(g, 3)]);
+                gen_operand(g, column, out);
+                buf_putc(out, ')');
+                return;
+        }
+        buf_putc(out, '(');
+        gen_operand(g, column, out);
+        buf_puts(out, " AT TIME ZONE 'UTC')");
+}
+
+static inline bool gen_is_temporal(uint32_t column)
+{
+        return gen_is_kind(column, "time") || gen_is_kind(column, "clock") ||
+               gen_is_kind(column, "interval");
+}
+
 static inline void gen_compound(struct gen *g, uint32_t column, struct buf *out)
 {
         g->depth++;
@@ -115,6 +162,10 @@ static inline void gen_compound(struct gen *g, uint32_t column, struct buf *out)
                 gen_arithmetic(g, column, out);
         else if (gen_is_kind(column, "string"))
                 gen_string_function(g, column, out);
+        else if (gen_is_temporal(column) && gen_chance(g, 60))
+                gen_time_sum(g, column, out);
+        else if (gen_is_temporal(column) && gen_chance(g, 60))
+                gen_time_function(g, column, out);
         else
                 gen_common(g, column, out);
         g->depth--;
@@ -123,9 +174,10 @@ static inline void gen_compound(struct gen *g, uint32_t column, struct buf *out)
 /* Something of the column's kind. */
 static inline void gen_operand(struct gen *g, uint32_t column, struct buf *out)
 {
-        static const char *const casts[] = {"int4",    "int8",   "int2", "numeric",
-                                            "float8",  "float4", "text", "bool",
-                                            "varchar", "bpchar", "name", "uuid"};
+        static const char *const casts[] = {
+                "int4", "int8", "int2",      "numeric",     "float8",  "float4",
+                "text", "bool", "varchar",   "bpchar",      "name",    "uuid",
+                "date", "time", "timestamp", "timestamptz", "interval"};
         uint32_t other = gen_column_like(g, column);
         if (g->depth < GEN_MAX_DEPTH && gen_chance(g, 25)) {
                 gen_compound(g, column, out);

@@ -75,6 +75,49 @@ static const char *const gen_uuids[] = {
         "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
         "'{A0EEBC99-9C0B4EF8-BB6D6BB9-BD380A11}'", "'a0eebc999c0b4ef8bb6d6bb9bd380a11'", NULL};
 
+static const char *const gen_dates[] = {"'2024-01-01'",
+                                        "'2024-02-29'",
+                                        "'1999-12-31'",
+                                        "'0001-01-01'",
+                                        "'0044-03-15 BC'",
+                                        "'infinity'",
+                                        "'-infinity'",
+                                        "'5874897-12-31'",
+                                        "'4714-11-24 BC'",
+                                        "'2000-01-01'",
+                                        NULL};
+static const char *const gen_stamps[] = {"'2024-01-01 00:00:00'",
+                                         "'2024-02-29 12:34:56.789'",
+                                         "'1999-12-31T23:59:59.999999'",
+                                         "'0044-03-15 12:00:00 BC'",
+                                         "'infinity'",
+                                         "'-infinity'",
+                                         "'280000-12-31 23:59:59'",
+                                         "'4714-11-24 00:00:00 BC'",
+                                         "'2000-01-31 00:00:00'",
+                                         "'2024-01-01 05:30:00+05:30'",
+                                         "'2024-06-01 00:00:00Z'",
+                                         NULL};
+static const char *const gen_times[] = {"'00:00:00'",        "'24:00:00'", "'12:34:56.789'",
+                                        "'23:59:59.999999'", "'01:00:00'", NULL};
+static const char *const gen_intervals[] = {"'P0D'",
+                                            "'1 day'",
+                                            "'P1M'",
+                                            "'30 days'",
+                                            "'24:00:00'",
+                                            "'-1 day'",
+                                            "'P1Y2M3DT4H5M6.789S'",
+                                            "'P-1Y2M-3DT-4H'",
+                                            "'1 year 2 mons -3 days 04:05:06.5'",
+                                            "'-00:00:01'",
+                                            "'P2W'",
+                                            "'1 week 3 hours'",
+                                            "'P178000000Y'",
+                                            "'1.5 seconds'",
+                                            "'PT36H'",
+                                            "'-45 days -30:00:00'",
+                                            NULL};
+
 static const struct gen_column gen_columns[] = {
         {"id", "int4", "none", gen_ints},
         {"a2", "int2", "number", gen_ints},
@@ -94,6 +137,15 @@ static const struct gen_column gen_columns[] = {
         {"q", "bool", "bool", gen_bools},
         {"id1", "uuid", "uuid", gen_uuids},
         {"id2", "uuid", "uuid", gen_uuids},
+        {"d", "date", "time", gen_dates},
+        {"d2", "date", "time", gen_dates},
+        {"ts", "timestamp", "time", gen_stamps},
+        {"tz", "timestamptz", "time", gen_stamps},
+        {"ts2", "timestamp", "time", gen_stamps},
+        {"tm", "time", "clock", gen_times},
+        {"tm2", "time", "clock", gen_times},
+        {"iv", "interval", "interval", gen_intervals},
+        {"iv2", "interval", "interval", gen_intervals},
 };
 
 static inline uint32_t gen_n_columns(void)

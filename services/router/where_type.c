@@ -3,6 +3,8 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "services/router/where_time.h"
+#include "services/router/where_time_fn.h"
 
 enum { BLOCK_BYTES = 8192, NAME_MAX_BYTES = 63, UUID_BYTES = 16 };
 
@@ -88,7 +90,7 @@ bool where_type_preferred(enum where_type t)
 
 enum where_type where_type_of_oid(uint32_t oid)
 {
-        for (int t = WT_BOOL; t < WT_OTHER; t++)
+        for (int t = WT_BOOL; t < WT_TIMETZ; t++)
                 if (types[t].oid == oid)
                         return (enum where_type)t;
         return WT_OTHER;
@@ -96,7 +98,7 @@ enum where_type where_type_of_oid(uint32_t oid)
 
 enum where_type where_type_of_name(struct slice name)
 {
-        for (int t = WT_BOOL; t < WT_OTHER; t++)
+        for (int t = WT_BOOL; t < WT_TIMETZ; t++)
                 if (slice_eq(types[t].name, name))
                         return (enum where_type)t;
         return WT_COUNT;
@@ -113,12 +115,18 @@ bool where_type_text_is_identity(enum where_type t)
         case WT_VARCHAR:
         case WT_NAME:
         case WT_UUID:
+        case WT_DATE:
+        case WT_TIME:
+        case WT_TIMESTAMP:
+        case WT_TIMESTAMPTZ:
                 return true;
         case WT_UNKNOWN:
         case WT_FLOAT4:
         case WT_FLOAT8:
         case WT_NUMERIC:
         case WT_BPCHAR:
+        case WT_INTERVAL:
+        case WT_TIMETZ:
         case WT_OTHER:
         case WT_COUNT:
         default:
@@ -262,6 +270,15 @@ int where_value_read(enum where_type t, struct slice text, struct where_scratch 
                 return 0;
         case WT_UUID:
                 return read_uuid(text, s, out);
+        case WT_DATE:
+                return time_read_date(text, &out->i);
+        case WT_TIME:
+                return time_read_time(text, &out->i);
+        case WT_TIMESTAMP:
+        case WT_TIMESTAMPTZ:
+                return time_read_timestamp(text, t == WT_TIMESTAMPTZ, &out->i);
+        case WT_INTERVAL:
+                return time_read_interval(text, &out->interval);
         case WT_TEXT:
         case WT_VARCHAR:
         case WT_BPCHAR:
@@ -269,6 +286,7 @@ int where_value_read(enum where_type t, struct slice text, struct where_scratch 
         case WT_OTHER:
                 out->s = text;
                 return 0;
+        case WT_TIMETZ:
         case WT_COUNT:
         default:
                 return ERR_INVAL;
@@ -310,6 +328,19 @@ void where_value_print(enum where_type t, const struct where_value *v, struct bu
         case WT_UUID:
                 print_uuid(v->s, out);
                 return;
+        case WT_DATE:
+                time_print_date(v->i, out);
+                return;
+        case WT_TIME:
+                time_print_time(v->i, out);
+                return;
+        case WT_TIMESTAMP:
+        case WT_TIMESTAMPTZ:
+                time_print_timestamp(v->i, t == WT_TIMESTAMPTZ, out);
+                return;
+        case WT_INTERVAL:
+                time_print_interval(&v->interval, out);
+                return;
         case WT_TEXT:
         case WT_VARCHAR:
         case WT_BPCHAR:
@@ -318,6 +349,7 @@ void where_value_print(enum where_type t, const struct where_value *v, struct bu
         case WT_OTHER:
                 buf_put_slice(out, v->s);
                 return;
+        case WT_TIMETZ:
         case WT_COUNT:
         default:
                 SLUICE_ASSERT(!"a type");
@@ -363,13 +395,34 @@ static int cmp_bpchar(const struct where_value *a, const struct where_value *b)
         return slice_cmp(without_padding(a->s), without_padding(b->s));
 }
 
+static int cmp_interval(const struct where_value *a, const struct where_value *b)
+{
+        return time_interval_cmp(&a->interval, &b->interval);
+}
+
 where_cmp *where_type_cmp(enum where_type t)
 {
         static where_cmp *const cmps[WT_COUNT] = {
-                [WT_BOOL] = cmp_bool,     [WT_INT2] = cmp_int,     [WT_INT4] = cmp_int,
-                [WT_INT8] = cmp_int,      [WT_FLOAT4] = cmp_float, [WT_FLOAT8] = cmp_float,
-                [WT_NUMERIC] = cmp_num,   [WT_TEXT] = cmp_bytes,   [WT_VARCHAR] = cmp_bytes,
-                [WT_BPCHAR] = cmp_bpchar, [WT_NAME] = cmp_bytes,   [WT_UUID] = cmp_bytes,
+                [WT_BOOL] = cmp_bool,       [WT_INT2] = cmp_int,          [WT_INT4] = cmp_int,
+                [WT_INT8] = cmp_int,        [WT_FLOAT4] = cmp_float,      [WT_FLOAT8] = cmp_float,
+                [WT_NUMERIC] = cmp_num,     [WT_TEXT] = cmp_bytes,        [WT_VARCHAR] = cmp_bytes,
+                [WT_BPCHAR] = cmp_bpchar,   [WT_NAME] = cmp_bytes,        [WT_UUID] = cmp_bytes,
+                [WT_DATE] = cmp_int,        [WT_TIME] = cmp_int,          [WT_TIMESTAMP] = cmp_int,
+                [WT_TIMESTAMPTZ] = cmp_int, [WT_INTERVAL] = cmp_interval,
         };
         return cmps[t];
+}
+
+static bool is_stamp(enum where_type t)
+{
+        return t == WT_TIMESTAMP || t == WT_TIMESTAMPTZ;
+}
+
+where_cmp *where_cmp_of(enum where_type left, enum where_type right)
+{
+        if (left == WT_DATE && is_stamp(right))
+                return where_cmp_date_stamp;
+        if (is_stamp(left) && right == WT_DATE)
+                return where_cmp_stamp_date;
+        return where_type_cmp(left);
 }

@@ -25,7 +25,13 @@
         X(BPCHAR, "bpchar", 1042, 1014, 'S', false)                                                \
         X(NAME, "name", 19, 1003, 'S', false)                                                      \
         X(UUID, "uuid", 2950, 2951, 'U', false)                                                    \
-        X(OTHER, "other", 0, 0, 'U', false) /* only NULL tests */
+        X(DATE, "date", 1082, 1182, 'D', false)                                                    \
+        X(TIME, "time", 1083, 1183, 'D', false)                                                    \
+        X(TIMESTAMP, "timestamp", 1114, 1115, 'D', false)                                          \
+        X(TIMESTAMPTZ, "timestamptz", 1184, 1185, 'D', true)                                       \
+        X(INTERVAL, "interval", 1186, 1187, 'T', true)                                             \
+        X(TIMETZ, "timetz", 1266, 1270, 'D', false) /* only for the choice of operators */         \
+        X(OTHER, "other", 0, 0, 'U', false)         /* only NULL tests */
 
 enum where_type {
 #define X(id, name, oid, array_oid, category, preferred) WT_##id,
@@ -46,11 +52,17 @@ struct where_num {
         const uint8_t *digits; /* 0…9 each; n == 0: zero */
 };
 
+struct where_interval {
+        int64_t time; /* microseconds */
+        int32_t day, month;
+};
+
 struct where_value {
         bool null;
         union {
                 bool b;
-                int64_t i;                 /* int2 int4 int8 */
+                int64_t i; /* integers; dates in days, times and timestamps in microseconds */
+                struct where_interval interval;
                 double d;                  /* float4 float8 */
                 struct slice s;            /* strings; uuid: 16 bytes */
                 const struct where_num *n; /* numeric */
@@ -97,6 +109,8 @@ bool where_type_text_is_identity(enum where_type t);
 /* Three-way, in the order of Postgres' btree operators; strings bytewise. */
 typedef int where_cmp(const struct where_value *a, const struct where_value *b);
 where_cmp *where_type_cmp(enum where_type t);
+/* Between two types that a comparison operator takes. */
+where_cmp *where_cmp_of(enum where_type left, enum where_type right);
 
 /* ---- casts */
 struct where_ctx;
@@ -111,6 +125,9 @@ struct where_cast {
 };
 /* Row of the table; NULL: there is none, but there may be a way through text. */
 const struct where_cast *where_cast_find(enum where_type from, enum where_type to);
+/* Does the cast go through text that only some of Postgres' readings are known of here? Then it is
+ * for constants alone. */
+bool where_cast_is_partial(enum where_type from, enum where_type to);
 /* How freely Postgres casts, by whatever way. */
 enum where_cast_kind where_cast_kind(enum where_type from, enum where_type to);
 /* NULL gives NULL. Only for pairs that where_cast_kind() allows; `in` and `out` differ. */
