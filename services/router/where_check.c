@@ -352,19 +352,42 @@ static node *check_distinct(struct where_check *c, const struct where_parsed *p)
 
 /* ---- logic */
 
+/* AND of ANDs is one AND, whatever parentheses the clause has. */
+static node *make_junction(struct where_check *c, enum where_kind kind, node *const *args,
+                           uint32_t n, int location)
+{
+        uint32_t total = 0;
+        for (uint32_t i = 0; i < n; i++)
+                total += args[i]->kind == kind ? args[i]->n : 1;
+        if (total == 1)
+                return args[0];
+        node **flat = where_alloc(c->arena, (total + 1) * sizeof(node *));
+        uint32_t k = 0;
+        for (uint32_t i = 0; i < n; i++) {
+                if (args[i]->kind != kind) {
+                        flat[k++] = args[i];
+                        continue;
+                }
+                memcpy(flat + k, args[i]->args, args[i]->n * sizeof(node *));
+                k += args[i]->n;
+        }
+        return fold(c, make(c, kind, WT_BOOL, location, total, flat));
+}
+
 static node *check_logic(struct where_check *c, const struct where_parsed *p)
 {
         node **args = where_alloc(c->arena, (p->n + 1) * sizeof(node *));
         if (!check_bools(c, p, args))
                 return NULL;
-        enum where_kind kind = p->kind == PN_AND ? ND_AND : p->kind == PN_OR ? ND_OR : ND_NOT;
-        return fold(c, make(c, kind, WT_BOOL, p->location, p->n, args));
+        if (p->kind == PN_NOT)
+                return fold(c, make(c, ND_NOT, WT_BOOL, p->location, 1, args));
+        return make_junction(c, p->kind == PN_AND ? ND_AND : ND_OR, args, p->n, p->location);
 }
 
 static node *make_logic(struct where_check *c, enum where_kind kind, node *l, node *r, int location)
 {
         node *args[] = {l, r};
-        return l && r ? fold(c, make(c, kind, WT_BOOL, location, 2, args)) : NULL;
+        return l && r ? make_junction(c, kind, args, 2, location) : NULL;
 }
 
 /* A row is NULL when all its fields are, and not NULL when none is. */
@@ -378,7 +401,7 @@ static node *check_row_null_test(struct where_check *c, const struct where_parse
                 if (!args[i])
                         return NULL;
         }
-        return fold(c, make(c, ND_AND, WT_BOOL, p->location, row->n, args));
+        return make_junction(c, ND_AND, args, row->n, p->location);
 }
 
 static node *check_null_test(struct where_check *c, const struct where_parsed *p)
@@ -463,38 +486,32 @@ static node *make_in(struct where_check *c, const struct where_parsed *p, node *
         return fold(c, in);
 }
 
+/* The constants together, then what has columns one by one, in Postgres' order. */
 static node *check_in(struct where_check *c, const struct where_parsed *p)
 {
-        node *l = check(c, p->args[0]), *result = NULL;
+        struct slice name = p->negated ? SLICE_LIT("<>") : SLICE_LIT("=");
+        node *l = check(c, p->args[0]);
+        node **items = where_alloc(c->arena, p->n * sizeof(node *));
         node **consts = where_alloc(c->arena, p->n * sizeof(node *));
-        node **others = where_alloc(c->arena, p->n * sizeof(node *));
-        uint32_t n_consts = 0, n_others = 0;
-        for (uint32_t i = 1; l && i < p->n; i++) {
-                node *item = check(c, p->args[i]);
-                if (!item)
-                        return NULL;
-                if (item->kind == ND_CONST)
-                        consts[n_consts++] = item;
-                others[n_others++] = item;
-        }
+        node **tests = where_alloc(c->arena, p->n * sizeof(node *));
+        uint32_t n_consts = 0, n_tests = 0;
         if (!l)
                 return NULL;
-        if (n_consts > 1) {
-                if (!(result = make_in(c, p, l, consts, n_consts)))
+        for (uint32_t i = 1; i < p->n; i++) {
+                if (!(items[i] = check(c, p->args[i])))
                         return NULL;
+                if (items[i]->kind == ND_CONST)
+                        consts[n_consts++] = items[i];
         }
-        for (uint32_t i = 0; i < n_others; i++) {
-                if (n_consts > 1 && others[i]->kind == ND_CONST)
+        if (n_consts > 1 && !(tests[n_tests++] = make_in(c, p, l, consts, n_consts)))
+                return NULL;
+        for (uint32_t i = 1; i < p->n; i++) {
+                if (n_consts > 1 && items[i]->kind == ND_CONST)
                         continue;
-                struct slice name = p->negated ? SLICE_LIT("<>") : SLICE_LIT("=");
-                node *cmp = make_operator(c, name, l, others[i], p->location);
-                result = !result ? cmp
-                                 : make_logic(c, p->negated ? ND_AND : ND_OR, result, cmp,
-                                              p->location);
-                if (!result)
+                if (!(tests[n_tests++] = make_operator(c, name, l, items[i], p->location)))
                         return NULL;
         }
-        return result;
+        return make_junction(c, p->negated ? ND_AND : ND_OR, tests, n_tests, p->location);
 }
 
 /* ---- functions */

@@ -63,7 +63,8 @@ static bool eval_not(struct where_ctx *c, const node *n, const struct row *row, 
 {
         if (!eval(c, n->args[0], row, out))
                 return false;
-        out->b = !out->b;
+        if (!out->null)
+                out->b = !out->b;
         return true;
 }
 

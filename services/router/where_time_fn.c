@@ -362,7 +362,8 @@ bool where_interval_mul_left(struct where_ctx *c, const value *a, value *out)
 bool where_justify_hours(struct where_ctx *c, const value *a, value *out)
 {
         interval v = a[0].interval;
-        if (__builtin_add_overflow_p(v.day, v.time / USECS_PER_DAY, (int32_t)0))
+        int32_t day;
+        if (__builtin_add_overflow(v.day, v.time / USECS_PER_DAY, &day))
                 return where_fail(c, INTERVAL_RANGE);
         justify_hours(&v);
         out->interval = v;
