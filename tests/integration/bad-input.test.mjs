@@ -11,7 +11,7 @@ import { Postgres } from './lib/postgres.mjs'
 import { Stack } from './lib/stack.mjs'
 import { raw, readShape, request } from './lib/http.mjs'
 import { syncClient } from './lib/client.mjs'
-import { holdsFor, until } from './lib/wait.mjs'
+import { deadlineMs, holdsFor, until } from './lib/wait.mjs'
 
 /** A sound LMDB file with one entry, some → thing, in its main database; gzip, base64. */
 const FOREIGN_LMDB =
@@ -334,7 +334,7 @@ describe('the disk', () => {
       await made.stack.launch({ SLUICE_MAP_BYTES: '1g' })
       await made.stack.ready()
     })
-  }, 120000)
+  }, deadlineMs(120000))
 
   test('the file system is full, and there is room again', async (context) => {
     const root = process.getuid() === 0
@@ -350,5 +350,5 @@ describe('the disk', () => {
     opened.push(() => execFileSync('umount', ['-l', disk]))
     const made = await filledStack({ dataDir: stackDir })
     await survivesFullDisk(made, () => execFileSync('mount', ['-o', 'remount,size=512m', disk]))
-  }, 120000)
+  }, deadlineMs(120000))
 })

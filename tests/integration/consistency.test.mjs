@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
 import { begin } from './lib/http.mjs'
-import { holdsFor, until } from './lib/wait.mjs'
+import { deadlineMs, holdsFor, until } from './lib/wait.mjs'
 
 const ctx = useStack({ ownPostgres: {} })
 const sql = (text) => ctx.db.sql(text)
@@ -11,15 +11,33 @@ const sql = (text) => ctx.db.sql(text)
 const A_WHILE = 1000
 
 describe('I2(a): in the stream, but not yet visible to a snapshot', () => {
+  const hangs = async ({ processID }) => (await sql(`select 1 from pg_stat_activity where pid = ${processID} and wait_event = 'SyncRep'`)).length > 0
+
+  /** The setting takes effect some time after the reload: tries commits of nothing until one hangs, and lets that one go. */
+  async function commitsHang() {
+    const probe = await ctx.db.session()
+    await probe.query('set synchronous_commit = on')
+    await until(async () => {
+      let committed = false
+      const commit = probe.query("select pg_logical_emit_message(true, '', '')").then(() => (committed = true))
+      await until(async () => committed || (await hangs(probe)), { what: 'a commit ends or hangs' })
+      if (committed) return false
+      await sql(`select pg_cancel_backend(${probe.processID})`)
+      await commit
+      return true
+    }, { what: 'commits wait for the standby' })
+    await probe.end()
+  }
+
   /** A commit that has reached the WAL, and so the stream, but hangs before it becomes visible: a standby that does not exist has to confirm it. */
   async function hangingCommit(statements) {
     const session = await ctx.db.session()
     await session.query('set synchronous_commit = on')
     await ctx.postgres.query("alter system set synchronous_standby_names = 'nobody'")
     await ctx.postgres.query('select pg_reload_conf()')
-    await until(async () => (await sql('show synchronous_standby_names'))[0].synchronous_standby_names === 'nobody', { what: 'the setting is read' })
+    await commitsHang()
     const commit = session.query(`begin; ${statements}; commit`)
-    await until(async () => (await sql("select 1 from pg_stat_activity where wait_event = 'SyncRep'")).length, { what: 'the commit hangs' })
+    await until(() => hangs(session), { what: 'the commit hangs' })
     return async () => {
       await ctx.postgres.query('alter system reset synchronous_standby_names')
       await ctx.postgres.query('select pg_reload_conf()')
@@ -113,7 +131,7 @@ describe('I2(b): written before the table was published, committed after', () =>
     go = false
     await Promise.all(writers)
     for (const [i, client] of clients.entries()) await client.converges(ctx.db, tables[i >> 1])
-  }, 120000)
+  }, deadlineMs(120000))
 
   test('a transaction that stays open elsewhere keeps no shape waiting', async () => {
     await sql('create table bystander (id int primary key); create table asked_for (id int primary key); insert into asked_for values (1)')

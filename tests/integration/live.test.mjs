@@ -13,11 +13,13 @@ async function end(params) {
   return { ...params, handle: answer.handle, offset: answer.offset }
 }
 
-/** Long polls that the edge has certainly parked: their sockets are open and it has read from them. */
+const parked = () => ctx.stack.metric('edge-0', 'parked_requests')
+
+/** Long polls that the edge has parked. */
 async function park(at, count) {
-  const before = ctx.stack.openFiles('edge-0')
+  const before = await parked()
   const polls = Array.from({ length: count }, () => begin(ctx.stack.url, { query: { ...at, live: 'true' } }))
-  await until(() => ctx.stack.openFiles('edge-0') >= before + count, { what: `${count} polls are connected` })
+  await until(async () => (await parked()) >= before + count, { what: async () => `${count} polls are parked, ${before} were, ${await parked()} are` })
   return polls
 }
 
@@ -151,13 +153,14 @@ describe('many', () => {
   test('clients that vanish while parked are forgotten', async () => {
     await sql('create table abandoned (id int primary key)')
     const at = await end({ table: 'abandoned' })
-    await until(() => ctx.stack.openFiles('edge-0') < 60, { what: 'earlier connections are closed' })
-    const before = ctx.stack.openFiles('edge-0')
+    await until(async () => (await parked()) === 0, { what: 'nobody is parked' })
     for (let round = 0; round < 3; round++) {
-      // The poll lasts 3 s: its end alone would free the connection, so look sooner.
       const polls = await park(at, 100)
+      const open = ctx.stack.openFiles('edge-0')
       for (const poll of polls) poll.abort()
-      await until(() => ctx.stack.openFiles('edge-0') <= before + 5, { within: 2000, what: () => `open files fall from ${before + 100} to ${before}, they are ${ctx.stack.openFiles('edge-0')}` })
+      // A poll lasts 3 s: its end alone would free it, so look sooner.
+      await until(async () => (await parked()) === 0, { within: 2000, what: async () => `nobody is parked, ${await parked()} are` })
+      await until(() => ctx.stack.openFiles('edge-0') <= open - 100, { what: () => `open files fall by 100 from ${open}, they are ${ctx.stack.openFiles('edge-0')}` })
     }
     await sql('insert into abandoned values (1)')
     expect((await ctx.stack.shape({ ...at, live: 'true' })).changes).toHaveLength(1)

@@ -69,8 +69,10 @@ describe('admission', () => {
     const session = await ctx.db.session()
     await session.query('begin; lock table locked in access exclusive mode')
     const first = begin(ctx.stack.url, { query: { table: 'locked', offset: '-1', secret: SECRET } })
+    first.answer.then((early) => (first.early = early), () => {})
     await first.sent
     const refused = await until(async () => {
+      if (first.early) throw new Error(`the request that was to be held is answered: ${first.early.status} ${first.early.text}`)
       const answer = await shape({ table: 'other', offset: '-1', secret: SECRET })
       return answer.status === 503 && answer
     }, { what: 'a second request is refused' })

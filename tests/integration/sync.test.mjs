@@ -1,7 +1,7 @@
 // Initial sync and the log, over every type that Postgres 15 has.
 import { describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
-import { until } from './lib/wait.mjs'
+import { deadlineMs, until } from './lib/wait.mjs'
 
 const ctx = useStack()
 
@@ -84,7 +84,7 @@ describe('initial sync', () => {
     await client.converges(ctx.db, 'everything', { within: 90000 })
     expect(client.refetches).toBe(0)
     expect(client.handles).toHaveLength(1)
-  }, 180000)
+  }, deadlineMs(120000))
 
   test('snapshot and log have one form of every value', async () => {
     await createTable('both_ways')

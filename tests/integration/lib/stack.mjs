@@ -18,6 +18,7 @@ export const binary = (service) =>
 const DISASTER = /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|assert(ion)?[^\n]*failed|SIGSEGV|SIGABRT|SIGBUS|signal (6|7|11)\b/i
 
 const DEFAULTS = {
+  LSAN_OPTIONS: `suppressions=${new URL('lsan.supp', import.meta.url).pathname}:print_suppressions=0`,
   SLUICE_INSECURE: 'true',
   SLUICE_LONG_POLL_TIMEOUT: '2s',
   SLUICE_ALLOW_DELETE: 'true',
@@ -64,6 +65,7 @@ export class Stack {
 
   async launch(env = {}) {
     this.port ??= await freePorts(this.edges)
+    this.adminPort ??= await freePorts(1 + this.routers + this.edges)
     const all = {
       ...inherited(),
       ...DEFAULTS,
@@ -73,6 +75,7 @@ export class Stack {
       SLUICE_STREAM_ID: this.streamId,
       SLUICE_ROUTERS: String(this.routers),
       SLUICE_EDGES: String(this.edges),
+      SLUICE_ADMIN_PORT: String(this.adminPort),
       ...this.env,
       ...env,
     }
@@ -215,6 +218,14 @@ export class Stack {
 
   databasesOnDisk() {
     return this.files((path, stat) => stat.isFile() && /\.mdb$/.test(path) && !/lock/.test(path))
+  }
+
+  /** A service's metric, by its name without the service's prefix; the sum over its labels. */
+  async metric(service, name) {
+    const answer = await request(`http://127.0.0.1:${this.adminPort + this.services().indexOf(service)}`, { path: '/metrics' })
+    const lines = answer.text.split('\n').filter((line) => !line.startsWith('#') && line.split(/[{ ]/)[0].endsWith(name))
+    if (!lines.length) throw new Error(`${service} has no metric ${name}`)
+    return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
   }
 
   openFiles(service) {

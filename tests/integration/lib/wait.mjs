@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** Slow machines and sanitizer builds stretch every deadline alike. */
-const STRETCH = Number(process.env.SLUICE_TEST_STRETCH ?? (process.env.SLUICE_VARIANT === 'asan' ? 2 : 1))
+const STRETCH = Number(process.env.SLUICE_TEST_STRETCH ?? (/asan|tsan/.test(process.env.SLUICE_VARIANT) ? 2 : 1))
 
 export const deadlineMs = (ms) => ms * STRETCH
 
