@@ -50,9 +50,13 @@ static int judge_text(struct slice text, const struct slice *params, uint32_t n_
 
 static bool orders_strings(const struct where_node *n)
 {
+        bool compares = n->kind == ND_COMPARE || (n->kind == ND_ANY && n->cmp);
         bool orders = n->kind == ND_GREATEST || n->kind == ND_LEAST ||
-                      (n->kind == ND_COMPARE && n->compare != CMP_EQ && n->compare != CMP_NE);
-        return orders && where_type_is_string(n->args[0]->type) && n->args[0]->type != WT_NAME;
+                      (compares && n->compare != CMP_EQ && n->compare != CMP_NE);
+        if (!orders)
+                return false;
+        enum where_type type = where_type_element(n->args[0]->type);
+        return where_type_is_string(type) && type != WT_NAME;
 }
 
 static void survey(struct where *w, const struct where_node *n)

@@ -6,6 +6,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
+#include "services/router/where_array.h"
 #include "services/router/where_time_fn.h"
 
 /* ---- between numbers */
@@ -279,6 +280,8 @@ enum where_cast_kind where_cast_kind(enum where_type from, enum where_type to)
                 return CAST_IMPLICIT;
         if (from == WT_OTHER || to == WT_OTHER || to == WT_UNKNOWN)
                 return CAST_NONE;
+        if (where_type_is_array(from) && where_type_is_array(to))
+                return where_cast_kind(where_type_element(from), where_type_element(to));
         const struct where_cast *cast = where_cast_find(from, to);
         if (cast)
                 return cast->kind;
@@ -289,7 +292,10 @@ enum where_cast_kind where_cast_kind(enum where_type from, enum where_type to)
 
 bool where_cast_is_partial(enum where_type from, enum where_type to)
 {
-        return where_type_is_string(from) && (where_type_category(to) == 'D' || to == WT_INTERVAL);
+        if (where_type_is_array(from) && where_type_is_array(to))
+                return where_cast_is_partial(where_type_element(from), where_type_element(to));
+        return where_type_is_string(from) &&
+               (where_type_category(to) == 'D' || to == WT_INTERVAL || where_type_is_array(to));
 }
 
 static bool cast_by_text(struct where_ctx *c, enum where_type from, enum where_type to,
@@ -317,6 +323,8 @@ bool where_cast_apply(struct where_ctx *c, enum where_type from, enum where_type
                 out->null = true;
                 return true;
         }
+        if (where_type_is_array(from) && where_type_is_array(to))
+                return where_array_cast(c, where_type_element(to), in->array, out);
         const struct where_cast *cast = where_cast_find(from, to);
         if (!cast && from != to)
                 return cast_by_text(c, from, to, in, out);

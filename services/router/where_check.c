@@ -7,6 +7,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
+#include "services/router/where_array.h"
 #include "services/router/where_list.h"
 #include "services/router/where_time_fn.h"
 
@@ -166,6 +167,19 @@ static node *coerce(struct where_check *c, node *n, enum where_type to)
         return fold(c, make(c, ND_CAST, to, n->location, 1, &n));
 }
 
+/* An explicit cast. */
+static node *cast_to(struct where_check *c, node *n, enum where_type to, int location)
+{
+        if (n->type == to)
+                return n;
+        if (n->type == WT_UNKNOWN)
+                return coerce_unknown(c, n, to, true);
+        if (where_cast_kind(n->type, to) == CAST_NONE ||
+            (where_cast_is_partial(n->type, to) && n->kind != ND_CONST))
+                return refuse_cast(c, n, to, location);
+        return fold(c, make(c, ND_CAST, to, location, 1, &n));
+}
+
 static node *coerce_bool(struct where_check *c, node *n)
 {
         if (n->type == WT_BOOL || n->type == WT_UNKNOWN)
@@ -286,8 +300,54 @@ static bool maps_c_collation(const struct where_operator *op, node *const *args,
         return false;
 }
 
+static const struct {
+        const char *name;
+        bool is_compare;
+        enum where_compare compare;
+        where_fn *fn;
+} array_operators[] = {
+        {"=", true, CMP_EQ, NULL},
+        {"<>", true, CMP_NE, NULL},
+        {"<", true, CMP_LT, NULL},
+        {"<=", true, CMP_LE, NULL},
+        {">", true, CMP_GT, NULL},
+        {">=", true, CMP_GE, NULL},
+        {"@>", false, CMP_EQ, where_array_contains},
+        {"<@", false, CMP_EQ, where_array_is_contained},
+        {"&&", false, CMP_EQ, where_array_overlaps},
+};
+
+/* Both operands are of one type of array: Postgres casts no arrays for these. */
+static node *make_array_operator(struct where_check *c, struct slice name, node *l, node *r,
+                                 int location)
+{
+        enum where_type type = where_type_is_array(l->type) ? l->type : r->type;
+        size_t i = 0, n_operators = sizeof(array_operators) / sizeof(array_operators[0]);
+        if ((l->type != type && l->type != WT_UNKNOWN) ||
+            (r->type != type && r->type != WT_UNKNOWN))
+                return refuse_operator(c, name, false, SELECT_NO_OVERLOAD, location);
+        while (i < n_operators && !slice_eq(slice_cstr(array_operators[i].name), name))
+                i++;
+        if (i == n_operators)
+                return refuse_operator(c, name, false, SELECT_NO_OVERLOAD, location);
+        node *args[2];
+        if (!(args[0] = coerce(c, l, type)) || !(args[1] = coerce(c, r, type)))
+                return NULL;
+        bool is_compare = array_operators[i].is_compare;
+        node *n = make(c, is_compare ? ND_COMPARE : ND_CALL, WT_BOOL, location, 2, args);
+        if (!n)
+                return NULL;
+        n->compare = array_operators[i].compare;
+        n->cmp = is_compare ? where_type_cmp(type) : NULL;
+        n->fn = array_operators[i].fn;
+        n->name = array_operators[i].name;
+        return fold(c, n);
+}
+
 static node *make_operator(struct where_check *c, struct slice name, node *l, node *r, int location)
 {
+        if (l && (where_type_is_array(l->type) || where_type_is_array(r->type)))
+                return make_array_operator(c, name, l, r, location);
         const struct where_operator *op = choose(c, name, &l, &r, location);
         if (!op)
                 return NULL;
@@ -483,6 +543,8 @@ static node *make_in(struct where_check *c, const struct where_parsed *p, node *
         in->negated = p->negated;
         in->cmp = where_cmp_of(op->right, op->left);
         in->list = where_list_new(op->right, consts, n, c->arena);
+        if (in->list->n == 1 && !in->list->has_null)
+                return make_operator(c, name, l, consts[0], p->location);
         return fold(c, in);
 }
 
@@ -512,6 +574,103 @@ static node *check_in(struct where_check *c, const struct where_parsed *p)
                         return NULL;
         }
         return make_junction(c, p->negated ? ND_AND : ND_OR, tests, n_tests, p->location);
+}
+
+/* ---- arrays */
+
+/* `x = ANY ('{1,2}')` is `x IN (1, 2)`: that is faster, and an index may use it. */
+static node *any_as_list(struct where_check *c, node *n)
+{
+        const node *array = n->args[1];
+        bool is_in = n->cmp && n->compare == (n->negated ? CMP_NE : CMP_EQ);
+        if (!is_in || array->kind != ND_CONST || array->value.null || array->value.array->n == 0)
+                return n;
+        const struct where_array *a = array->value.array;
+        node **consts = where_alloc(c->arena, (a->n + 1) * sizeof(node *));
+        for (uint32_t i = 0; i < a->n; i++) {
+                consts[i] = make_const(c, a->element, n->location);
+                consts[i]->value = a->values[i];
+        }
+        node *in = make(c, ND_IN, WT_BOOL, n->location, 1, n->args);
+        if (!in)
+                return NULL;
+        in->negated = n->negated;
+        in->cmp = where_cmp_of(a->element, n->args[0]->type);
+        in->list = where_list_new(a->element, consts, a->n, c->arena);
+        if (in->list->n == 1 && !in->list->has_null)
+                return make_operator(c, n->negated ? SLICE_LIT("<>") : SLICE_LIT("="), n->args[0],
+                                     consts[0], n->location);
+        return in;
+}
+
+static node *check_any(struct where_check *c, const struct where_parsed *p)
+{
+        node *l = check(c, p->args[0]);
+        node *array = l ? check(c, p->args[1]) : NULL;
+        if (!array || !(l = settle(c, l)) || !(array = settle(c, array)))
+                return NULL;
+        if ((array->type != WT_UNKNOWN && !where_type_is_array(array->type)) ||
+            where_type_is_array(l->type))
+                return refuse(c, p->location, "op ANY/ALL (array) requires array on right side");
+        const struct where_operator *op;
+        enum where_type element =
+                array->type == WT_UNKNOWN ? WT_UNKNOWN : where_type_element(array->type);
+        enum where_select_result result = where_select_operator(p->text, l->type, element, &op);
+        if (result != SELECT_FOUND || op->result != WT_BOOL)
+                return refuse_operator(c, p->text, false, result, p->location);
+        node *args[2];
+        if (!(args[0] = coerce(c, l, op->left)) ||
+            !(args[1] = coerce(c, array, where_type_array_of(op->right))))
+                return NULL;
+        if (maps_c_collation(op, args, 2))
+                return refuse_operator(c, p->text, false, SELECT_NO_OVERLOAD, p->location);
+        node *n = make(c, ND_ANY, WT_BOOL, p->location, 2, args);
+        if (!n)
+                return NULL;
+        n->negated = p->negated;
+        n->compare = op->compare;
+        n->cmp = op->is_compare ? where_cmp_of(op->left, op->right) : NULL;
+        n->fn = op->fn;
+        n->name = op->name;
+        n->cases = op->cases;
+        return fold(c, any_as_list(c, n));
+}
+
+/* ARRAY[…]::type[] casts the elements; WT_COUNT: no cast says what they are. */
+static node *check_array(struct where_check *c, const struct where_parsed *p, enum where_type to)
+{
+        node **args = where_alloc(c->arena, (p->n + 1) * sizeof(node *));
+        enum where_type *types = where_alloc(c->arena, (p->n + 1) * sizeof(*types));
+        for (uint32_t i = 0; i < p->n; i++) {
+                if (!(args[i] = check(c, p->args[i])))
+                        return NULL;
+                types[i] = args[i]->type;
+        }
+        if (to == WT_COUNT && p->n)
+                to = where_select_common(types, p->n);
+        if (to == WT_COUNT || to == WT_OTHER || where_type_is_array(to))
+                return refuse(c, p->location, "ARRAY of these elements is not supported");
+        for (uint32_t i = 0; i < p->n; i++)
+                if (where_type_is_array(types[i]) ||
+                    !(args[i] = cast_to(c, args[i], to, p->location)))
+                        return args[i] ? refuse(c, p->location, "ARRAY of arrays is not supported")
+                                       : NULL;
+        return fold(c, make(c, ND_ARRAY, where_type_array_of(to), p->location, p->n, args));
+}
+
+static node *check_subscript(struct where_check *c, const struct where_parsed *p)
+{
+        node **args = where_alloc(c->arena, (p->n + 1) * sizeof(node *));
+        if (p->n - 1 > ARRAY_MAX_DIMS)
+                return refuse(c, p->location, "too many subscripts");
+        for (uint32_t i = 0; i < p->n; i++)
+                if (!(args[i] = check(c, p->args[i])) ||
+                    (i > 0 && !(args[i] = coerce(c, args[i], WT_INT4))))
+                        return NULL;
+        if (!where_type_is_array(args[0]->type))
+                return refuse(c, p->location, "what is subscripted is no array");
+        return fold(c, make(c, ND_SUBSCRIPT, where_type_element(args[0]->type), p->location, p->n,
+                            args));
 }
 
 /* ---- functions */
@@ -635,20 +794,15 @@ static node *check_common(struct where_check *c, const struct where_parsed *p, e
 static node *check_cast(struct where_check *c, const struct where_parsed *p)
 {
         enum where_type to = where_type_of_name(p->text);
-        if (to == WT_COUNT || p->is_array) {
+        if (to == WT_COUNT) {
                 where_why(c->why, p->number, "unsupported type %.*s%s", SLICE_FMT(p->text),
                           p->is_array ? "[]" : "");
                 return NULL;
         }
+        if (p->is_array && p->args[0]->kind == PN_ARRAY)
+                return check_array(c, p->args[0], to);
         node *n = check(c, p->args[0]);
-        if (!n || n->type == to)
-                return n;
-        if (n->type == WT_UNKNOWN)
-                return coerce_unknown(c, n, to, true);
-        if (where_cast_kind(n->type, to) == CAST_NONE ||
-            (where_cast_is_partial(n->type, to) && n->kind != ND_CONST))
-                return refuse_cast(c, n, to, p->location);
-        return fold(c, make(c, ND_CAST, to, p->location, 1, &n));
+        return n ? cast_to(c, n, p->is_array ? where_type_array_of(to) : to, p->location) : NULL;
 }
 
 static node *check(struct where_check *c, const struct where_parsed *p)
@@ -685,6 +839,12 @@ static node *check(struct where_check *c, const struct where_parsed *p)
                 return check_in(c, p);
         case PN_BETWEEN:
                 return check_between(c, p);
+        case PN_ANY:
+                return check_any(c, p);
+        case PN_ARRAY:
+                return check_array(c, p, WT_COUNT);
+        case PN_SUBSCRIPT:
+                return check_subscript(c, p);
         case PN_FUNCTION:
                 return check_function(c, p);
         case PN_COALESCE:

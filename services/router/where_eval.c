@@ -1,6 +1,7 @@
 #include "services/router/where_node.h"
 
 #include "common/base/assert.h"
+#include "services/router/where_array.h"
 #include "services/router/where_list.h"
 
 typedef struct where_node node;
@@ -233,6 +234,88 @@ static bool eval_min_max(struct where_ctx *c, const node *n, const struct row *r
         return true;
 }
 
+/* Does the operator hold between the value and an element? */
+static bool holds(struct where_ctx *c, const node *n, const value *l, const value *element,
+                  enum truth *out)
+{
+        value args[2] = {*l, *element}, result = {0};
+        if (element->null) {
+                *out = IS_NULL;
+                return true;
+        }
+        if (n->cmp)
+                result.b = compare_is(n->compare, n->cmp(l, element));
+        else if (!n->fn(c, args, &result))
+                return false;
+        *out = truth_of(&result);
+        return true;
+}
+
+/* An empty array decides even for NULL, as in Postgres. */
+static bool eval_any(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        enum truth decides = n->negated ? IS_FALSE : IS_TRUE;
+        enum truth result = n->negated ? IS_TRUE : IS_FALSE;
+        value l, array;
+        if (!eval(c, n->args[0], row, &l) || !eval(c, n->args[1], row, &array))
+                return false;
+        if (array.null)
+                return put_truth(IS_NULL, out);
+        if (l.null)
+                return put_truth(array.array->n ? IS_NULL : result, out);
+        for (uint32_t i = 0; i < array.array->n; i++) {
+                enum truth t;
+                if (!holds(c, n, &l, &array.array->values[i], &t))
+                        return false;
+                if (t == decides)
+                        return put_truth(decides, out);
+                if (t == IS_NULL)
+                        result = IS_NULL;
+        }
+        return put_truth(result, out);
+}
+
+static bool eval_array(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        value *values = where_alloc(c->scratch, (n->n + 1) * sizeof(*values));
+        struct where_array *a = where_alloc(c->scratch, sizeof(*a));
+        for (uint32_t i = 0; i < n->n; i++)
+                if (!eval(c, n->args[i], row, &values[i]))
+                        return false;
+        where_array_of(where_type_element(n->type), values, n->n, a);
+        out->null = false;
+        out->array = a;
+        return true;
+}
+
+/* NULL outside of the array, and for another number of subscripts than it has dimensions. */
+static bool eval_subscript(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        int64_t index[ARRAY_MAX_DIMS], at = 0;
+        value v;
+        bool null = false;
+        if (!eval(c, n->args[0], row, &v))
+                return false;
+        null = v.null;
+        const struct where_array *a = v.array;
+        for (uint32_t i = 1; !null && i < n->n; i++) {
+                if (!eval(c, n->args[i], row, &v))
+                        return false;
+                null = v.null;
+                index[i - 1] = v.i;
+        }
+        null = null || a->n_dims != (int)n->n - 1;
+        for (int i = 0; !null && i < a->n_dims; i++) {
+                int64_t place = index[i] - a->lower[i];
+                null = place < 0 || place >= a->dims[i];
+                at = at * a->dims[i] + place;
+        }
+        if (null)
+                return put_truth(IS_NULL, out);
+        *out = a->values[at];
+        return true;
+}
+
 static bool eval(struct where_ctx *c, const node *n, const struct row *row, value *out)
 {
         switch (n->kind) {
@@ -260,6 +343,12 @@ static bool eval(struct where_ctx *c, const node *n, const struct row *row, valu
                 return eval_cast(c, n, row, out);
         case ND_CALL:
                 return eval_call(c, n, row, out);
+        case ND_ANY:
+                return eval_any(c, n, row, out);
+        case ND_ARRAY:
+                return eval_array(c, n, row, out);
+        case ND_SUBSCRIPT:
+                return eval_subscript(c, n, row, out);
         case ND_CONCAT:
                 return eval_concat(c, n, row, out);
         case ND_COALESCE:

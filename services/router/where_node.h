@@ -22,9 +22,12 @@ enum where_kind {
         ND_CALL,     /* fn, name, is_function */
         ND_CONCAT,   /* of texts, NULL counting as nothing */
         ND_COALESCE,
-        ND_GREATEST, /* cmp */
-        ND_LEAST,    /* cmp */
-        ND_IN,       /* args[0] in the constants of list; negated; cmp */
+        ND_GREATEST,  /* cmp */
+        ND_LEAST,     /* cmp */
+        ND_ANY,       /* negated: ALL; args[0] against the elements of args[1]; cmp or fn, name */
+        ND_ARRAY,     /* the array of its arguments */
+        ND_SUBSCRIPT, /* args[0][args[1]][args[2]]… */
+        ND_IN,        /* args[0] in the constants of list; negated; cmp */
 };
 
 enum where_compare { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE };

@@ -244,6 +244,37 @@ static inline void gen_like(struct gen *g, struct buf *out)
         buf_putc(out, '\'');
 }
 
+static inline void gen_array_test(struct gen *g, struct buf *out)
+{
+        static const char *const array_ops[] = {"@>", "<@", "&&", "=", "<>", "<"};
+        static const char *const ops[] = {"=", "<>", "<", ">=", "~~", "="};
+        bool ints = gen_chance(g, 50);
+        const char *arrays = ints ? "ints" : "texts", *scalars = ints ? "number" : "string";
+        uint32_t kind = gen_below(g, 4);
+        if (kind == 0) {
+                gen_of_kind(g, arrays, out);
+                buf_printf(out, " %s ", array_ops[gen_below(g, 6)]);
+                gen_of_kind(g, arrays, out);
+        } else if (kind == 1) {
+                gen_of_kind(g, scalars, out);
+                buf_printf(out, " %s %s (", ops[gen_below(g, 6)],
+                           gen_chance(g, 50) ? "ANY" : "ALL");
+                gen_of_kind(g, arrays, out);
+                buf_putc(out, ')');
+        } else if (kind == 2) {
+                gen_of_kind(g, arrays, out);
+                buf_printf(out, " %s ARRAY[", array_ops[gen_below(g, 6)]);
+                gen_of_kind(g, scalars, out);
+                buf_puts(out, ", ");
+                gen_of_kind(g, scalars, out);
+                buf_puts(out, gen_chance(g, 50) ? "]" : ints ? "]::int4[]" : "]::text[]");
+        } else {
+                buf_printf(out, "%s[%d]%s = ", ints ? "ia" : "ta", (int)gen_below(g, 4) - 1,
+                           gen_chance(g, 20) ? "[1]" : "");
+                gen_of_kind(g, scalars, out);
+        }
+}
+
 static inline void gen_list(struct gen *g, struct buf *out)
 {
         uint32_t c = gen_any_column(g), n = 1 + gen_below(g, 5);
@@ -318,8 +349,10 @@ static inline void gen_bool(struct gen *g, struct buf *out)
         g->depth++;
         if (kind < 2)
                 gen_comparison(g, out);
-        else if (kind == 2)
+        else if (kind == 2 && gen_chance(g, 50))
                 gen_like(g, out);
+        else if (kind == 2)
+                gen_array_test(g, out);
         else if (kind == 3)
                 gen_list(g, out);
         else if (kind == 4)

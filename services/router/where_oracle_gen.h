@@ -118,6 +118,18 @@ static const char *const gen_intervals[] = {"'P0D'",
                                             "'-45 days -30:00:00'",
                                             NULL};
 
+static const char *const gen_int_arrays[] = {"'{}'",           "'{1}'",       "'{1,2}'",
+                                             "'{2,1,NULL}'",   "'{NULL}'",    "'{{1,2},{3,0}}'",
+                                             "'[0:1]={0,-1}'", "'{7,7,100}'", NULL};
+static const char *const gen_text_arrays[] = {"'{}'",
+                                              "'{a}'",
+                                              "'{a,b,NULL}'",
+                                              "'{\"a b\",\"\",\"null\"}'",
+                                              "E'{\"\\\\\\\"\",ä}'",
+                                              "'{ab,A,abc}'",
+                                              "'{NULL}'",
+                                              NULL};
+
 static const struct gen_column gen_columns[] = {
         {"id", "int4", "none", gen_ints},
         {"a2", "int2", "number", gen_ints},
@@ -146,6 +158,10 @@ static const struct gen_column gen_columns[] = {
         {"tm2", "time", "clock", gen_times},
         {"iv", "interval", "interval", gen_intervals},
         {"iv2", "interval", "interval", gen_intervals},
+        {"ia", "int4[]", "ints", gen_int_arrays},
+        {"ia2", "int4[]", "ints", gen_int_arrays},
+        {"ta", "text[]", "texts", gen_text_arrays},
+        {"ta2", "text[]", "texts", gen_text_arrays},
 };
 
 static inline uint32_t gen_n_columns(void)

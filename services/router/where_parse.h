@@ -7,28 +7,31 @@
 #include "services/router/where_type.h"
 
 enum where_parse_kind {
-        PN_COLUMN,   /* text */
-        PN_INT,      /* text */
-        PN_DECIMAL,  /* text */
-        PN_STRING,   /* text */
-        PN_BOOL,     /* number */
-        PN_NULL,     /* */
-        PN_PARAM,    /* number */
-        PN_CAST,     /* text: the type; number: its location; is_array; args[0] */
-        PN_AND,      /* args */
-        PN_OR,       /* args */
-        PN_NOT,      /* args[0] */
-        PN_NULLTEST, /* negated; args[0] */
-        PN_BOOLTEST, /* test; negated; args[0] */
-        PN_OP,       /* text; args[0], args[1]; one argument: prefix */
-        PN_DISTINCT, /* negated; args[0], args[1] */
-        PN_IN,       /* negated; args[0] is looked for in args[1…] */
-        PN_BETWEEN,  /* negated, symmetric; args[0], low, high */
-        PN_FUNCTION, /* text; args */
-        PN_COALESCE, /* args */
-        PN_GREATEST, /* args */
-        PN_LEAST,    /* args */
-        PN_ROW,      /* args; only below PN_NULLTEST */
+        PN_COLUMN,    /* text */
+        PN_INT,       /* text */
+        PN_DECIMAL,   /* text */
+        PN_STRING,    /* text */
+        PN_BOOL,      /* number */
+        PN_NULL,      /* */
+        PN_PARAM,     /* number */
+        PN_CAST,      /* text: the type; number: its location; is_array; args[0] */
+        PN_AND,       /* args */
+        PN_OR,        /* args */
+        PN_NOT,       /* args[0] */
+        PN_NULLTEST,  /* negated; args[0] */
+        PN_BOOLTEST,  /* test; negated; args[0] */
+        PN_OP,        /* text; args[0], args[1]; one argument: prefix */
+        PN_DISTINCT,  /* negated; args[0], args[1] */
+        PN_IN,        /* negated; args[0] is looked for in args[1…] */
+        PN_BETWEEN,   /* negated, symmetric; args[0], low, high */
+        PN_FUNCTION,  /* text; args */
+        PN_COALESCE,  /* args */
+        PN_GREATEST,  /* args */
+        PN_LEAST,     /* args */
+        PN_ANY,       /* text: the operator; negated: ALL; args[0], args[1] the array */
+        PN_ARRAY,     /* args */
+        PN_SUBSCRIPT, /* args[0], then the indexes */
+        PN_ROW,       /* args; only below PN_NULLTEST */
 };
 
 enum where_truth { TRUTH_TRUE, TRUTH_FALSE, TRUTH_UNKNOWN };

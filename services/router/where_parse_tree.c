@@ -240,6 +240,40 @@ static struct where_parsed *read_distinct(struct where_reader *r, const PgQuery_
         return p;
 }
 
+static struct where_parsed *read_any_all(struct where_reader *r, const PgQuery__AExpr *e)
+{
+        struct where_parsed *p = read_binary(r, PN_ANY, e);
+        if (p && p->n != 2)
+                return refuse(r, e->location, "malformed list");
+        if (p)
+                p->negated = e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL;
+        return p;
+}
+
+static struct where_parsed *read_array(struct where_reader *r, const PgQuery__AArrayExpr *e)
+{
+        struct where_parsed *p = make(r, PN_ARRAY, e->location, e->n_elements);
+        return read_args(r, p, 0, e->elements, e->n_elements) ? p : NULL;
+}
+
+/* a[1][2]; neither slices nor fields. */
+static struct where_parsed *read_subscript(struct where_reader *r, const PgQuery__AIndirection *e)
+{
+        struct where_parsed *p = make(r, PN_SUBSCRIPT, 0, e->n_indirection + 1);
+        if (!read_args(r, p, 0, (PgQuery__Node **)&e->arg, 1))
+                return NULL;
+        p->location = p->args[0]->location;
+        for (size_t i = 0; i < e->n_indirection; i++) {
+                const PgQuery__Node *node = e->indirection[i];
+                if (node->node_case != PG_QUERY__NODE__NODE_A_INDICES ||
+                    node->a_indices->is_slice || !node->a_indices->uidx)
+                        return refuse_node(r, node, p->location + r->before);
+                if (!read_args(r, p, (uint32_t)i + 1, &node->a_indices->uidx, 1))
+                        return NULL;
+        }
+        return p;
+}
+
 static struct where_parsed *read_operator(struct where_reader *r, const PgQuery__Node *node)
 {
         const PgQuery__AExpr *e = node->a_expr;
@@ -262,9 +296,10 @@ static struct where_parsed *read_operator(struct where_reader *r, const PgQuery_
                 return read_between(r, e, false, true);
         case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM:
                 return read_between(r, e, true, true);
-        case PG_QUERY__A__EXPR__KIND__A_EXPR_KIND_UNDEFINED:
         case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
         case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL:
+                return read_any_all(r, e);
+        case PG_QUERY__A__EXPR__KIND__A_EXPR_KIND_UNDEFINED:
         case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF:
         case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
         case _PG_QUERY__A__EXPR__KIND_IS_INT_SIZE:
@@ -336,6 +371,10 @@ static struct where_parsed *read_any(struct where_reader *r, const PgQuery__Node
                 return read_operator(r, node);
         case PG_QUERY__NODE__NODE_FUNC_CALL:
                 return read_function(r, node->func_call);
+        case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
+                return read_array(r, node->a_array_expr);
+        case PG_QUERY__NODE__NODE_A_INDIRECTION:
+                return read_subscript(r, node->a_indirection);
         case PG_QUERY__NODE__NODE_COALESCE_EXPR:
                 return read_coalesce(r, node->coalesce_expr);
         case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:

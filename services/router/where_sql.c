@@ -82,8 +82,8 @@ static void put_in(const node *n, const struct table *t, struct buf *out)
                         buf_puts(out, ", ");
                 put_const(l->type, &l->values[i], out);
         }
-        if (l->has_null) {
-                if (l->n)
+        for (uint32_t i = l->n; l->has_null && i < l->n + 1 + (l->n == 0); i++) {
+                if (i) /* two when there is nothing else: one would be = NULL */
                         buf_puts(out, ", ");
                 put_const(l->type, &null, out);
         }
@@ -114,6 +114,39 @@ static void put_call(const node *n, const struct table *t, struct buf *out)
         buf_printf(out, "(%s ", n->name);
         put(n->args[0], t, out);
         buf_putc(out, ')');
+}
+
+static void put_any(const node *n, const char *op, const struct table *t, struct buf *out)
+{
+        buf_putc(out, '(');
+        put(n->args[0], t, out);
+        buf_printf(out, " %s %s (", op, n->negated ? "ALL" : "ANY");
+        put(n->args[1], t, out);
+        buf_puts(out, "))");
+}
+
+static void put_array(const node *n, const struct table *t, struct buf *out)
+{
+        buf_puts(out, "ARRAY[");
+        for (uint32_t i = 0; i < n->n; i++) {
+                if (i)
+                        buf_puts(out, ", ");
+                put(n->args[i], t, out);
+        }
+        buf_puts(out, "]::");
+        buf_put_slice(out, where_type_name(n->type));
+}
+
+static void put_subscript(const node *n, const struct table *t, struct buf *out)
+{
+        buf_putc(out, '(');
+        put(n->args[0], t, out);
+        buf_putc(out, ')');
+        for (uint32_t i = 1; i < n->n; i++) {
+                buf_putc(out, '[');
+                put(n->args[i], t, out);
+                buf_putc(out, ']');
+        }
 }
 
 static void put_cast(const node *n, const struct table *t, struct buf *out)
@@ -166,6 +199,15 @@ static void put(const node *n, const struct table *t, struct buf *out)
                 return;
         case ND_CALL:
                 put_call(n, t, out);
+                return;
+        case ND_ANY:
+                put_any(n, n->cmp ? compare[n->compare] : n->name, t, out);
+                return;
+        case ND_ARRAY:
+                put_array(n, t, out);
+                return;
+        case ND_SUBSCRIPT:
+                put_subscript(n, t, out);
                 return;
         case ND_CONCAT:
                 put_function(n, "concat", t, out);

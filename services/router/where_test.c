@@ -134,7 +134,8 @@ static void test_refusals(void **state)
 
 static void test_params(void **state)
 {
-        const struct slice one = SLICE_LIT("1"), yes = SLICE_LIT("true"), abc = SLICE_LIT("abc");
+        const struct slice one = SLICE_LIT("1"), yes = SLICE_LIT("true"), list = SLICE_LIT("{1,2}"),
+                           abc = SLICE_LIT("abc");
         const struct slice both[] = {SLICE_LIT("a"), SLICE_LIT("a")};
         refused(*state, "id = $1", &abc, 1, "At location 5: invalid syntax for type int4: abc");
         refused(*state, "id = $1 AND title = $1", &one, 1,
@@ -145,6 +146,7 @@ static void test_params(void **state)
         where_free(compile(*state, "$1 = $2", both, 2));
         where_free(compile(*state, "title = $1::text", &one, 1));
         where_free(compile(*state, "$1", &yes, 1));
+        where_free(compile(*state, "id = ANY($1)", &list, 1));
 }
 
 static void test_blank(void **state)
@@ -196,6 +198,10 @@ static void test_sql(void **state)
         expect_sql(*state, "id IN (2, 1, 2, NULL)",
                    "(\"id\" IN ('1'::int4, '2'::int4, NULL::int4))");
         expect_sql(*state, "n = 1.50", "(\"n\" = '1.50'::numeric)");
+        expect_sql(*state, "id = ANY('{2,1}')", "(\"id\" IN ('1'::int4, '2'::int4))");
+        expect_sql(*state, "'a' = ANY(tags)", "('a'::text = ANY (\"tags\"))");
+        expect_sql(*state, "tags @> ARRAY['a','b,c']", "(\"tags\" @> '{a,\"b,c\"}'::text[])");
+        expect_sql(*state, "tags[1] LIKE 'a%'", "((\"tags\")['1'::int4] ~~ 'a%'::text)");
         expect_sql(*state, "id BETWEEN 1 AND 2",
                    "((\"id\" >= '1'::int4) AND (\"id\" <= '2'::int4))");
 }

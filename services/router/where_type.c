@@ -3,6 +3,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "services/router/where_array.h"
 #include "services/router/where_time.h"
 #include "services/router/where_time_fn.h"
 
@@ -60,7 +61,7 @@ bool where_keep_text(struct where_ctx *c, const struct buf *b, struct slice *out
 /* ---- the table */
 
 struct type_row {
-        struct slice name;
+        struct slice name, array_name;
         uint32_t oid, array_oid;
         char category;
         bool preferred;
@@ -68,31 +69,34 @@ struct type_row {
 
 static const struct type_row types[WT_COUNT] = {
 #define X(id, name, oid, array_oid, category, preferred)                                           \
-        [WT_##id] = {SLICE_LIT(name), oid, array_oid, category, preferred},
+        [WT_##id] = {SLICE_LIT(name), SLICE_LIT(name "[]"), oid, array_oid, category, preferred},
         WHERE_TYPES(X)
 #undef X
 };
 
 struct slice where_type_name(enum where_type t)
 {
-        return types[t].name;
+        return where_type_is_array(t) ? types[where_type_element(t)].array_name : types[t].name;
 }
 
 char where_type_category(enum where_type t)
 {
-        return types[t].category;
+        return where_type_is_array(t) ? 'A' : types[t].category;
 }
 
 bool where_type_preferred(enum where_type t)
 {
-        return types[t].preferred;
+        return !where_type_is_array(t) && types[t].preferred;
 }
 
 enum where_type where_type_of_oid(uint32_t oid)
 {
-        for (int t = WT_BOOL; t < WT_TIMETZ; t++)
+        for (int t = WT_BOOL; t < WT_TIMETZ; t++) {
                 if (types[t].oid == oid)
                         return (enum where_type)t;
+                if (types[t].array_oid == oid)
+                        return where_type_array_of((enum where_type)t);
+        }
         return WT_OTHER;
 }
 
@@ -247,10 +251,20 @@ static int read_num(struct slice text, struct where_scratch *s, struct where_val
         return where_num_read(text, s, n);
 }
 
+static int read_array(enum where_type element, struct slice text, struct where_scratch *s,
+                      struct where_value *out)
+{
+        struct where_array *a = where_alloc(s, sizeof(*a));
+        out->array = a;
+        return where_array_read(element, text, s, a);
+}
+
 int where_value_read(enum where_type t, struct slice text, struct where_scratch *s,
                      struct where_value *out)
 {
         out->null = false;
+        if (where_type_is_array(t))
+                return read_array(where_type_element(t), text, s, out);
         switch (t) {
         case WT_BOOL:
                 return read_bool(text, out);
@@ -309,6 +323,10 @@ static void print_uuid(struct slice bytes, struct buf *out)
 void where_value_print(enum where_type t, const struct where_value *v, struct buf *out)
 {
         SLUICE_ASSERT(!v->null);
+        if (where_type_is_array(t)) {
+                where_array_print(v->array, out);
+                return;
+        }
         switch (t) {
         case WT_BOOL:
                 buf_putc(out, v->b ? 't' : 'f');
@@ -400,6 +418,11 @@ static int cmp_interval(const struct where_value *a, const struct where_value *b
         return time_interval_cmp(&a->interval, &b->interval);
 }
 
+static int cmp_array(const struct where_value *a, const struct where_value *b)
+{
+        return where_array_cmp(a->array, b->array);
+}
+
 where_cmp *where_type_cmp(enum where_type t)
 {
         static where_cmp *const cmps[WT_COUNT] = {
@@ -410,7 +433,7 @@ where_cmp *where_type_cmp(enum where_type t)
                 [WT_DATE] = cmp_int,        [WT_TIME] = cmp_int,          [WT_TIMESTAMP] = cmp_int,
                 [WT_TIMESTAMPTZ] = cmp_int, [WT_INTERVAL] = cmp_interval,
         };
-        return cmps[t];
+        return where_type_is_array(t) ? cmp_array : cmps[t];
 }
 
 static bool is_stamp(enum where_type t)

@@ -40,6 +40,21 @@ enum where_type {
                 WT_COUNT
 };
 
+/* int4[] is WT_INT4 | WT_ARRAY. */
+enum { WT_ARRAY = 64 };
+static inline bool where_type_is_array(enum where_type t)
+{
+        return ((unsigned)t & WT_ARRAY) != 0;
+}
+static inline enum where_type where_type_element(enum where_type t)
+{
+        return (enum where_type)((unsigned)t & ~(unsigned)WT_ARRAY);
+}
+static inline enum where_type where_type_array_of(enum where_type t)
+{
+        return (enum where_type)((unsigned)t | WT_ARRAY);
+}
+
 enum where_num_kind { NUM_FINITE, NUM_PINF, NUM_NINF, NUM_NAN };
 
 /* Exact decimal: (-1)^negative × 0.d₁d₂… × 10^point. No leading or trailing zero digits. */
@@ -66,6 +81,7 @@ struct where_value {
                 double d;                  /* float4 float8 */
                 struct slice s;            /* strings; uuid: 16 bytes */
                 const struct where_num *n; /* numeric */
+                const struct where_array *array;
         };
 };
 
