@@ -21,6 +21,7 @@ enum field {
         F_TYPE_MOD,
         F_DIMS,
         F_NOT_NULL,
+        F_IS_ENUM,
         F_GENERATED,
         F_BASE_TYPE,
         F_PK_INDEX
@@ -33,7 +34,7 @@ enum field {
         "SELECT c.oid, n.nspname, c.relname, c.relkind, a.attname, a.atttypid,"                    \
         " coalesce(e.typname, t.typname), a.atttypmod,"                                            \
         " CASE WHEN e.oid IS NULL THEN 0 ELSE greatest(a.attndims, 1) END,"                        \
-        " a.attnotnull, a.attgenerated, base.oid,"                                                 \
+        " a.attnotnull, t.typtype = 'e', a.attgenerated, base.oid,"                                \
         " CASE WHEN pk.place < i.indnkeyatts THEN pk.place END"                                    \
         " FROM pg_catalog.pg_class c"                                                              \
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                                \
@@ -107,6 +108,7 @@ static void fill_column(const struct rows *r, int row, struct table_column *c)
         c->type_mod = i32_at(r, row, F_TYPE_MOD);
         c->dims = i32_at(r, row, F_DIMS);
         c->not_null = PQgetvalue(r->res, row, F_NOT_NULL)[0] == 't';
+        c->is_enum = PQgetvalue(r->res, row, F_IS_ENUM)[0] == 't';
         c->generated = is_generated(r, row);
         c->render = render_of(u32_at(r, row, F_BASE_TYPE));
         c->pk_index = PQgetisnull(r->res, row, F_PK_INDEX) ? -1 : i32_at(r, row, F_PK_INDEX);

@@ -8,8 +8,9 @@
 #include "common/wire/wr.h"
 
 /*   table  = [version, oid, schema, name, kind, [column...], [pk column index...]]
- *   column = [name, type_oid, type_name, type_mod, dims, not_null, generated, render] */
-enum { TABLE_VERSION = 1, TABLE_FIELDS = 7, COLUMN_FIELDS = 8 };
+ *   column = [name, type_oid, type_name, type_mod, dims, not_null, is_enum, generated,
+ *             render] */
+enum { TABLE_VERSION = 2, TABLE_FIELDS = 7, COLUMN_FIELDS = 9 };
 
 struct table *table_new(uint32_t n_columns, uint32_t n_pk)
 {
@@ -66,6 +67,7 @@ static void encode_column(const struct table_column *c, struct buf *out)
         wr_i64(out, c->type_mod);
         wr_i64(out, c->dims);
         wr_bool(out, c->not_null);
+        wr_bool(out, c->is_enum);
         wr_bool(out, c->generated);
         wr_u64(out, c->render);
 }
@@ -128,6 +130,7 @@ static void decode_column(struct rd *rd, struct table_column *c)
         c->type_mod = read_i32(rd);
         c->dims = read_i32(rd);
         c->not_null = rd_bool(rd);
+        c->is_enum = rd_bool(rd);
         c->generated = rd_bool(rd);
         uint64_t render = rd_u64(rd);
         if (render > RENDER_INET)

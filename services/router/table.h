@@ -26,6 +26,7 @@ struct table_column {
         int32_t dims;     /* attndims; at least 1 for arrays, 0 for everything else */
         int32_t pk_index; /* 0-based position in the primary key, -1: not part of it */
         bool not_null;
+        bool is_enum;
         bool generated; /* and this server does not publish it: no shape can have it */
         enum render_as render;
 };

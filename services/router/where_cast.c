@@ -278,7 +278,7 @@ enum where_cast_kind where_cast_kind(enum where_type from, enum where_type to)
 {
         if (from == to || from == WT_UNKNOWN)
                 return CAST_IMPLICIT;
-        if (from == WT_OTHER || to == WT_OTHER || to == WT_UNKNOWN)
+        if (from == WT_OTHER || to == WT_OTHER || to == WT_UNKNOWN || to == WT_ENUM)
                 return CAST_NONE;
         if (where_type_is_array(from) && where_type_is_array(to))
                 return where_cast_kind(where_type_element(from), where_type_element(to));
@@ -302,7 +302,7 @@ static bool cast_by_text(struct where_ctx *c, enum where_type from, enum where_t
                          const struct where_value *in, struct where_value *out)
 {
         struct slice text = in->s;
-        if (!where_type_is_string(from)) {
+        if (!where_type_is_string(from) && from != WT_ENUM) {
                 struct buf b;
                 buf_init(&b, WHERE_TEXT_MAX);
                 where_value_print(from, in, &b);

@@ -215,8 +215,11 @@ static node *check_column(struct where_check *c, const struct where_parsed *p)
                 where_why(c->why, p->location, "unknown reference %.*s", SLICE_FMT(p->text));
                 return NULL;
         }
-        node *n = make(c, ND_COLUMN, where_type_of_oid(c->table->columns[i].type_oid), p->location,
-                       0, NULL);
+        const struct table_column *column = &c->table->columns[i];
+        enum where_type type = where_type_of_oid(column->type_oid);
+        if (type == WT_OTHER && column->is_enum)
+                type = WT_ENUM;
+        node *n = make(c, ND_COLUMN, type, p->location, 0, NULL);
         n->column = (uint32_t)i;
         return n;
 }
@@ -273,12 +276,25 @@ static node *refuse_operator(struct where_check *c, struct slice name, bool pref
         return NULL;
 }
 
+/* An enum has no literals (§13.1 item 10): its labels are not known here. */
+static bool is_enum_literal(struct where_check *c, const node *l, const node *r)
+{
+        if (!l || l->kind != ND_COLUMN || l->type != WT_ENUM || r->type != WT_UNKNOWN ||
+            r->value.null)
+                return false;
+        where_why(c->why, r->location, "invalid syntax for type enum %.*s: %.*s",
+                  SLICE_FMT(c->table->columns[l->column].type_name), SLICE_FMT(r->value.s));
+        return true;
+}
+
 /* The operands brought to what the chosen operator takes. */
 static const struct where_operator *choose(struct where_check *c, struct slice name, node **l,
                                            node **r, int location)
 {
         const struct where_operator *op;
         if ((*l && !(*l = settle(c, *l))) || !(*r = settle(c, *r)))
+                return NULL;
+        if (is_enum_literal(c, *l, *r) || (*l && is_enum_literal(c, *r, *l)))
                 return NULL;
         enum where_select_result result =
                 where_select_operator(name, *l ? (*l)->type : WT_COUNT, (*r)->type, &op);
@@ -521,7 +537,7 @@ static node *make_in(struct where_check *c, const struct where_parsed *p, node *
         for (uint32_t i = 0; i < n; i++)
                 types[i + 1] = consts[i]->type;
         enum where_type common = where_select_common(types, n + 1);
-        if (common == WT_COUNT || common == WT_OTHER)
+        if (common == WT_COUNT || common == WT_OTHER || common == WT_ENUM)
                 return refuse(c, p->location, "Could not select an operator overload");
         node model = {.kind = ND_COLUMN, .type = common}; /* for the choice */
         node *m = &model;
@@ -648,7 +664,7 @@ static node *check_array(struct where_check *c, const struct where_parsed *p, en
         }
         if (to == WT_COUNT && p->n)
                 to = where_select_common(types, p->n);
-        if (to == WT_COUNT || to == WT_OTHER || where_type_is_array(to))
+        if (to == WT_COUNT || to == WT_OTHER || to == WT_ENUM || where_type_is_array(to))
                 return refuse(c, p->location, "ARRAY of these elements is not supported");
         for (uint32_t i = 0; i < p->n; i++)
                 if (where_type_is_array(types[i]) ||
@@ -773,7 +789,7 @@ static node *check_common(struct where_check *c, const struct where_parsed *p, e
         for (uint32_t i = 0; i < p->n; i++)
                 types[i] = args[i]->type;
         enum where_type common = where_select_common(types, p->n);
-        if (common == WT_COUNT || common == WT_OTHER)
+        if (common == WT_COUNT || common == WT_OTHER || common == WT_ENUM)
                 return refuse_overload(c, p, name, args);
         for (uint32_t i = 0; i < p->n; i++) {
                 if (where_cast_kind(args[i]->type, common) != CAST_IMPLICIT)

@@ -6,6 +6,12 @@
 
 typedef struct where_node node;
 
+/* Types whose cast to text changes nothing. */
+static bool is_text(enum where_type t)
+{
+        return t == WT_TEXT || t == WT_VARCHAR || t == WT_NAME || t == WT_ENUM;
+}
+
 /* The column below casts that leave its text as it is; NULL: it is something else. */
 static const node *plain_column(const node *n)
 {
@@ -32,8 +38,7 @@ static bool is_int(enum where_type t)
 /* Are values of the two types equal just when their texts are? */
 static bool print_alike(enum where_type a, enum where_type b)
 {
-        return a == b || (is_int(a) && is_int(b)) ||
-               (where_type_is_string(a) && where_type_is_string(b));
+        return a == b || (is_int(a) && is_int(b)) || (is_text(a) && is_text(b));
 }
 
 static struct slice text_of(const node *n, struct where_scratch *arena)

@@ -183,6 +183,10 @@ static inline void gen_operand(struct gen *g, uint32_t column, struct buf *out)
                 gen_compound(g, column, out);
                 return;
         }
+        if (gen_is_kind(column, "string") && gen_chance(g, 8)) {
+                buf_puts(out, gen_chance(g, 70) ? "en::text" : "en::varchar");
+                return;
+        }
         switch (gen_below(g, 12)) {
         case 0:
         case 1:

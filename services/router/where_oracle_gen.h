@@ -130,6 +130,8 @@ static const char *const gen_text_arrays[] = {"'{}'",
                                               "'{NULL}'",
                                               NULL};
 
+static const char *const gen_moods[] = {"'a'", "'ok'", "'Ä'", NULL};
+
 static const struct gen_column gen_columns[] = {
         {"id", "int4", "none", gen_ints},
         {"a2", "int2", "number", gen_ints},
@@ -162,6 +164,7 @@ static const struct gen_column gen_columns[] = {
         {"ia2", "int4[]", "ints", gen_int_arrays},
         {"ta", "text[]", "texts", gen_text_arrays},
         {"ta2", "text[]", "texts", gen_text_arrays},
+        {"en", "mood", "mood", gen_moods},
 };
 
 static inline uint32_t gen_n_columns(void)

@@ -24,7 +24,7 @@ static const struct {
         {"score", "float8", 701, 0}, {"n", "numeric", 1700, 0}, {"tags", "text", 1009, 1},
         {"v", "varchar", 1043, 0},   {"c", "bpchar", 1042, 0},  {"nm", "name", 19, 0},
         {"key", "uuid", 2950, 0},    {"big", "int8", 20, 0},    {"spot", "point", 600, 0},
-        {"we\"ird", "int4", 23, 0},  {"small", "int2", 21, 0},
+        {"we\"ird", "int4", 23, 0},  {"small", "int2", 21, 0},  {"mood", "mood", 99999, 0},
 };
 enum { N_COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
@@ -40,6 +40,7 @@ static struct table *sample(void)
                 t->columns[i].type_name = slice_dup(slice_cstr(columns[i].type));
                 t->columns[i].type_oid = columns[i].oid;
                 t->columns[i].dims = columns[i].dims;
+                t->columns[i].is_enum = columns[i].oid == 99999;
         }
         return t;
 }
@@ -126,6 +127,8 @@ static void test_refusals(void **state)
                 {"coalesce(id, title) = 'a'",
                  "At location 0: Could not select a function overload for coalesce(int4, text)"},
                 {"1 / 0 = id", "At location 2: division by zero"},
+                {"mood = 'sad'", "At location 7: invalid syntax for type enum mood: sad"},
+                {"mood = 'sad'::mood", "At location 14: unsupported type mood"},
                 {"title = '\xff'", "invalid byte sequence for encoding \"UTF8\""},
         };
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -198,6 +201,7 @@ static void test_sql(void **state)
         expect_sql(*state, "id IN (2, 1, 2, NULL)",
                    "(\"id\" IN ('1'::int4, '2'::int4, NULL::int4))");
         expect_sql(*state, "n = 1.50", "(\"n\" = '1.50'::numeric)");
+        expect_sql(*state, "mood::text = 'sad'", "((\"mood\")::text = 'sad'::text)");
         expect_sql(*state, "id = ANY('{2,1}')", "(\"id\" IN ('1'::int4, '2'::int4))");
         expect_sql(*state, "'a' = ANY(tags)", "('a'::text = ANY (\"tags\"))");
         expect_sql(*state, "tags @> ARRAY['a','b,c']", "(\"tags\" @> '{a,\"b,c\"}'::text[])");

@@ -123,6 +123,7 @@ bool where_type_text_is_identity(enum where_type t)
         case WT_TIME:
         case WT_TIMESTAMP:
         case WT_TIMESTAMPTZ:
+        case WT_ENUM:
                 return true;
         case WT_UNKNOWN:
         case WT_FLOAT4:
@@ -297,6 +298,7 @@ int where_value_read(enum where_type t, struct slice text, struct where_scratch 
         case WT_VARCHAR:
         case WT_BPCHAR:
         case WT_UNKNOWN:
+        case WT_ENUM:
         case WT_OTHER:
                 out->s = text;
                 return 0;
@@ -364,6 +366,7 @@ void where_value_print(enum where_type t, const struct where_value *v, struct bu
         case WT_BPCHAR:
         case WT_NAME:
         case WT_UNKNOWN:
+        case WT_ENUM:
         case WT_OTHER:
                 buf_put_slice(out, v->s);
                 return;
