@@ -29,9 +29,11 @@ static node *make(struct where_check *c, enum where_kind kind, enum where_type t
         *made = (node){.kind = kind, .type = type, .location = location, .n = n, .weight = 1};
         made->args = where_alloc(c->arena, (n + 1) * sizeof(*made->args));
         made->c_collation = type == WT_NAME;
+        made->has_columns = kind == ND_COLUMN;
         for (uint32_t i = 0; i < n; i++) {
                 made->args[i] = args[i];
                 made->weight += args[i]->weight;
+                made->has_columns |= args[i]->has_columns;
                 made->c_collation |= args[i]->c_collation && where_type_is_string(type);
                 if (made->weight > WHERE_MAX_WEIGHT)
                         return refuse(c, location, "the clause is too large");
@@ -96,6 +98,7 @@ static node *fold(struct where_check *c, node *n)
                 return n;
         node *value = make_const(c, n->type, n->location);
         value->c_collation = n->c_collation;
+        value->has_columns = n->has_columns;
         if (decisive)
                 value->value = decisive->value;
         else if (!where_node_eval(&ctx, n, (struct row){0}, &value->value))
@@ -564,6 +567,11 @@ static node *make_in(struct where_check *c, const struct where_parsed *p, node *
         return fold(c, in);
 }
 
+static bool is_list_item(const node *n)
+{
+        return n->kind == ND_CONST && !n->has_columns;
+}
+
 /* The constants together, then what has columns one by one, in Postgres' order. */
 static node *check_in(struct where_check *c, const struct where_parsed *p)
 {
@@ -578,13 +586,13 @@ static node *check_in(struct where_check *c, const struct where_parsed *p)
         for (uint32_t i = 1; i < p->n; i++) {
                 if (!(items[i] = check(c, p->args[i])))
                         return NULL;
-                if (items[i]->kind == ND_CONST)
+                if (is_list_item(items[i]))
                         consts[n_consts++] = items[i];
         }
         if (n_consts > 1 && !(tests[n_tests++] = make_in(c, p, l, consts, n_consts)))
                 return NULL;
         for (uint32_t i = 1; i < p->n; i++) {
-                if (n_consts > 1 && items[i]->kind == ND_CONST)
+                if (n_consts > 1 && is_list_item(items[i]))
                         continue;
                 if (!(tests[n_tests++] = make_operator(c, name, l, items[i], p->location)))
                         return NULL;

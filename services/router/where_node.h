@@ -48,6 +48,7 @@ struct where_node {
         enum where_compare compare;
         enum where_truth test;
         bool negated;
+        bool has_columns; /* as the clause was written, even if the value is settled without */
         bool c_collation; /* a string that has the collation C, from a name */
         bool is_function; /* in the SQL: name(args) */
         uint32_t weight;  /* nodes below and this one, counted as often as they are evaluated */
