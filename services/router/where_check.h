@@ -1,0 +1,57 @@
+/* Between the files of the checker. Every function that returns a node: NULL when it is refused,
+ * and `why` says so; arguments are never NULL but where said. */
+#ifndef SERVICES_ROUTER_WHERE_CHECK_H
+#define SERVICES_ROUTER_WHERE_CHECK_H
+
+#include "services/router/where_fn.h"
+#include "services/router/where_node.h"
+
+typedef struct where_node node;
+
+/* where_coerce.c */
+node *ck_refuse(struct where_check *c, int location, const char *what);
+node *ck_make(struct where_check *c, enum where_kind kind, enum where_type type, int location,
+              uint32_t n, node *const *args);
+node *ck_make_const(struct where_check *c, enum where_type type, int location);
+node *ck_make_text(struct where_check *c, struct slice text, int location);
+/* Its value when that is settled before any row is seen, else the node. */
+node *ck_fold(struct where_check *c, node *n);
+node *ck_coerce_unknown(struct where_check *c, node *n, enum where_type to, bool explicit);
+/* A parameter whose type another place has told meanwhile. */
+node *ck_settle(struct where_check *c, node *n);
+/* Implicitly, and as a cast is written. */
+node *ck_coerce(struct where_check *c, node *n, enum where_type to);
+node *ck_cast_to(struct where_check *c, node *n, enum where_type to, int location);
+node *ck_coerce_bool(struct where_check *c, node *n);
+
+/* where_check_op.c */
+node *ck_refuse_operator(struct where_check *c, struct slice name, bool prefix,
+                         enum where_select_result r, int location);
+/* The operator for the operands, and the operands brought to what it takes. *l is NULL for a
+ * prefix. */
+const struct where_operator *ck_choose(struct where_check *c, struct slice name, node **l, node **r,
+                                       int location);
+bool ck_maps_c_collation(const struct where_operator *op, node *const *args, uint32_t n);
+node *ck_make_operator(struct where_check *c, struct slice name, node *l, node *r, int location);
+node *ck_make_junction(struct where_check *c, enum where_kind kind, node *const *args, uint32_t n,
+                       int location);
+
+/* where_check_list.c */
+node *ck_check_in(struct where_check *c, const struct where_parsed *p);
+node *ck_check_any(struct where_check *c, const struct where_parsed *p);
+/* `to`: the type of the elements, WT_COUNT when no cast says it. */
+node *ck_check_array(struct where_check *c, const struct where_parsed *p, enum where_type to);
+node *ck_check_subscript(struct where_check *c, const struct where_parsed *p);
+
+/* where_check_call.c */
+node **ck_check_args(struct where_check *c, const struct where_parsed *p);
+node *ck_refuse_overload(struct where_check *c, const struct where_parsed *p, const char *name,
+                         node *const *args);
+node *ck_check_function(struct where_check *c, const struct where_parsed *p);
+node *ck_check_common(struct where_check *c, const struct where_parsed *p, enum where_kind kind,
+                      const char *name);
+
+/* where_check.c */
+node *ck_check(struct where_check *c, const struct where_parsed *p);
+
+#endif
