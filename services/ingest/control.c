@@ -61,7 +61,7 @@ static void refuse(struct rpc_call *call, const struct refusal *no)
                        no->status == 503 ? RETRY_AFTER_S : 0);
 }
 
-/* Who is not streaming says what it waits for: the edge shows it to clients (protocol §4.6). */
+/* Who is not streaming says what it waits for: clients are shown it (protocol §4.6). */
 static void refuse_not_active(struct rpc_call *call)
 {
         struct buf reason;
@@ -109,8 +109,15 @@ static void answer(struct control *c, struct rpc_call *call, const union msg *m)
                 answer_replay(c, call, &m->replay);
                 return;
         }
+        if (m->type == MSG_ack && stream_ack(c->stream, &m->ack, &no)) {
+                answer_status(c, call); /* the router tells the edges */
+                return;
+        }
         if (m->type == MSG_ack) {
-                granted = stream_ack(c->stream, &m->ack, &ok, &no);
+                granted = false;
+        } else if (!active && m->type == MSG_hello) {
+                answer_status(c, call);
+                return;
         } else if (!active) {
                 refuse_not_active(call);
                 return;

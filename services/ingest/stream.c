@@ -328,7 +328,7 @@ bool stream_hello(struct stream *s, const struct msg_hello *m, union msg *ok, st
         return false;
 }
 
-bool stream_ack(struct stream *s, const struct msg_ack *m, union msg *ok, struct refusal *no)
+bool stream_ack(struct stream *s, const struct msg_ack *m, struct refusal *no)
 {
         int err = s->window ? peers_ack(&s->peers, m, s->window, batch_reach(s->batch))
                             : ERR_NOTFOUND;
@@ -340,7 +340,6 @@ bool stream_ack(struct stream *s, const struct msg_ack *m, union msg *ok, struct
                 return false;
         }
         settle(s);
-        ok->ack_ok.type = MSG_ack_ok;
         return true;
 }
 

@@ -68,7 +68,7 @@ struct refusal {
         const char *message; /* static */
 };
 bool stream_hello(struct stream *s, const struct msg_hello *m, union msg *ok, struct refusal *no);
-bool stream_ack(struct stream *s, const struct msg_ack *m, union msg *ok, struct refusal *no);
+bool stream_ack(struct stream *s, const struct msg_ack *m, struct refusal *no);
 void stream_replay(struct stream *s, const struct msg_replay *m, struct buf *frames, union msg *ok);
 
 #endif

@@ -11,6 +11,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/gap.h"
 #include "common/obs/log.h"
+#include "common/svc/svc.h"
 #include "common/wire/msg.h"
 #include "services/router/health.h"
 #include "services/router/links.h"
@@ -253,8 +254,10 @@ static void on_ack(void *arg, int err, struct bus_msg *reply)
         if (f->running && f->leader == (int)link->i && f->acked.epoch == f->gap.epoch) {
                 if (err)
                         seek(f, "the leader does not answer");
-                else if (msg_decode(bus_msg_body(reply), &m) != 0 || m.type != MSG_ack_ok)
+                else if (msg_decode(bus_msg_body(reply), &m) != 0 || m.type != MSG_status_ok)
                         seek(f, "the leader refuses an acknowledgement");
+                else
+                        health_leader(true, m.status_ok.state, m.status_ok.reason);
         }
         send_ack(f);
         pthread_mutex_unlock(&f->lock);
@@ -305,7 +308,7 @@ static void join(struct follow *f, const struct link *link, const struct msg_hel
         count(METRIC_HELLOS, 1);
         log_info("stream_joined", "following epoch %" PRIu64 " from batch %" PRIu64 "%s", ok->epoch,
                  ok->next_seq, ok->purge ? "; all shapes are dropped" : "");
-        health_following();
+        health_leader(true, SVC_ACTIVE, SLICE_EMPTY);
 }
 
 static void on_hello(void *arg, int err, struct bus_msg *reply)
@@ -317,9 +320,12 @@ static void on_hello(void *arg, int err, struct bus_msg *reply)
         link->greeting = false;
         bool ok = !err && msg_decode(bus_msg_body(reply), &m) == 0;
         if (f->running && f->leader < 0 && ok) {
-                if (m.type == MSG_hello_ok && m.hello_ok.epoch >= f->gap.epoch &&
-                    m.hello_ok.next_seq > 0)
+                /* a lower epoch is a leader of the past, unless the database itself went back */
+                if (m.type == MSG_hello_ok && m.hello_ok.next_seq > 0 &&
+                    (m.hello_ok.epoch >= f->gap.epoch || m.hello_ok.purge))
                         join(f, link, &m.hello_ok);
+                else if (m.type == MSG_status_ok)
+                        health_leader(false, m.status_ok.state, m.status_ok.reason);
                 else if (m.type == MSG_failed)
                         health_not_following(m.failed.message);
         }

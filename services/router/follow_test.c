@@ -13,6 +13,7 @@
 #include "common/base/err.h"
 #include "common/bus/bus.h"
 #include "common/svc/loop.h"
+#include "common/svc/svc.h"
 #include "common/wire/msg.h"
 #include "common/wire/wr.h"
 #include "services/router/follow.h"
@@ -98,7 +99,9 @@ static void on_call(void *arg, struct rpc_call *call)
                 refuse(call, 409);
         } else {
                 l->ack = m.ack;
-                reply(call, &(union msg){.ack_ok = {.type = MSG_ack_ok}});
+                reply(call, &(union msg){.status_ok = {.type = MSG_status_ok,
+                                                       .state = SVC_ACTIVE,
+                                                       .reason = SLICE_EMPTY}});
         }
         pthread_cond_broadcast(&l->asked);
         pthread_mutex_unlock(&l->lock);

@@ -8,6 +8,7 @@
 static struct {
         pthread_mutex_t lock;
         bool following, full;
+        enum svc_state leader; /* the state that ingest gives */
         char why[512];
 } health = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -16,10 +17,11 @@ static void show(void)
 {
         if (health.full)
                 svc_set_state(SVC_WAITING, "no space left for the shape logs");
-        else if (health.following)
+        else if (health.following && health.leader == SVC_ACTIVE)
                 svc_set_state(SVC_ACTIVE, "");
         else
-                svc_set_state(SVC_STARTING, health.why);
+                svc_set_state(health.leader == SVC_WAITING ? SVC_WAITING : SVC_STARTING,
+                              health.why);
 }
 
 void health_init(void)
@@ -27,21 +29,19 @@ void health_init(void)
         health_not_following(SLICE_LIT("waiting for ingest"));
 }
 
-void health_following(void)
+void health_leader(bool following, uint64_t state, struct slice reason)
 {
         pthread_mutex_lock(&health.lock);
-        health.following = true;
+        health.following = following;
+        health.leader = state <= SVC_ACTIVE ? (enum svc_state)state : SVC_STARTING;
+        snprintf(health.why, sizeof(health.why), "%.*s", SLICE_FMT(reason));
         show();
         pthread_mutex_unlock(&health.lock);
 }
 
 void health_not_following(struct slice why)
 {
-        pthread_mutex_lock(&health.lock);
-        health.following = false;
-        snprintf(health.why, sizeof(health.why), "%.*s", SLICE_FMT(why));
-        show();
-        pthread_mutex_unlock(&health.lock);
+        health_leader(false, SVC_STARTING, why);
 }
 
 void health_full(bool full)
