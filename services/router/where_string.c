@@ -105,9 +105,10 @@ bool where_text_like(struct where_ctx *c, const struct where_value *a, struct wh
 
 bool where_text_not_like(struct where_ctx *c, const struct where_value *a, struct where_value *out)
 {
-        bool ok = where_like(c, a[0].s, a[1].s, &out->b);
+        if (!where_text_like(c, a, out))
+                return false;
         out->b = !out->b;
-        return ok;
+        return true;
 }
 
 bool where_text_ilike(struct where_ctx *c, const struct where_value *a, struct where_value *out)
@@ -119,7 +120,8 @@ bool where_text_ilike(struct where_ctx *c, const struct where_value *a, struct w
 
 bool where_text_not_ilike(struct where_ctx *c, const struct where_value *a, struct where_value *out)
 {
-        bool ok = where_text_ilike(c, a, out);
+        if (!where_text_ilike(c, a, out))
+                return false;
         out->b = !out->b;
-        return ok;
+        return true;
 }
