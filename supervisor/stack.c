@@ -299,11 +299,19 @@ int stack_open(struct loop *l, struct stack_conf *conf, struct stack **out, stru
         return 0;
 }
 
+static void free_stack(void *arg)
+{
+        struct stack *s = arg;
+        s->magic = 0;
+        mem_free(s);
+}
+
 void stack_close(struct stack *s)
 {
         if (s == NULL)
                 return;
         CHECK_OBJ(s, STACK_MAGIC);
+        s->ended = true; /* what is posted finds nothing to do */
         health_free(s->health);
         loop_timer_free(s->postgres_timer);
         loop_timer_free(s->remind_timer);
@@ -316,6 +324,5 @@ void stack_close(struct stack *s)
         if (s->has_pg)
                 postgres_fini(&s->pg);
         datadir_close(&s->dir);
-        s->magic = 0;
-        mem_free(s);
+        loop_post(s->loop, free_stack, s); /* behind what is posted and still names it */
 }

@@ -131,6 +131,11 @@ int state_mark_open(struct state *s)
         return err;
 }
 
+int state_mark_untrusted(struct state *s)
+{
+        return mark(s, "corrupt\n");
+}
+
 int state_mark_clean(struct state *s, uint64_t data_bytes)
 {
         char text[STATE_MAX_BYTES];

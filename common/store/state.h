@@ -5,7 +5,8 @@
  *     absent                    nobody has opened the store yet; data beside it is not ours
  *     "open <boot id>\n"        in use, or its process died; trustworthy while the machine is still
  * up "clean <size of data>\n"  closed and synced; a shorter file has been damaged since anything
- * else             torn by a power failure: as if open since another boot */
+ * else             found corrupt, or torn by a power failure: not to be trusted
+ */
 #ifndef COMMON_STORE_STATE_H
 #define COMMON_STORE_STATE_H
 
@@ -31,5 +32,7 @@ void state_close(struct state *s);
 /* Durable on return. */
 int state_mark_open(struct state *s);
 int state_mark_clean(struct state *s, uint64_t data_bytes);
+/* What is beside it is not to be looked at again. */
+int state_mark_untrusted(struct state *s);
 
 #endif

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/obs/log.h"
 #include "common/store/env.h"
 
 enum { SPARE_READERS = 4, PATH_MAX_BYTES = 4096, SHORTFALL_MAX_BYTES = 64 * 1024 * 1024 };
@@ -68,10 +70,15 @@ static int make_directory(const char *directory, struct buf *why)
 
 /* ---- the environment */
 
+/* LMDB has met pages that cannot be, and has no way back to its caller. What is on disk is not
+ * looked at again: the next start finds the store unclean. */
 static void on_lmdb_assert(MDB_env *env, const char *message)
 {
-        (void)env;
-        assert_failed("lmdb", 0, message);
+        struct store *s = mdb_env_get_userctx(env);
+        log_error("store_corrupt", "store %s is corrupt and is given up: %s", s->path, message);
+        if (state_mark_untrusted(&s->state) != 0)
+                log_error("store_mark_failed", "store %s cannot be marked as corrupt", s->path);
+        _exit(EXIT_FAILURE);
 }
 
 static void close_env(struct store *s)
@@ -119,6 +126,8 @@ static int open_env(struct store *s, struct buf *why)
                 rc = mdb_env_set_mapsize(s->env, s->max_bytes);
         if (rc == 0)
                 rc = mdb_env_set_maxreaders(s->env, s->max_readers + SPARE_READERS);
+        if (rc == 0)
+                rc = mdb_env_set_userctx(s->env, s);
         if (rc == 0)
                 rc = mdb_env_set_assert(s->env, on_lmdb_assert);
         if (rc == 0)

@@ -427,10 +427,16 @@ void upstream_stop(struct upstream *u)
         }
 }
 
-void upstream_free(struct upstream *u)
+static void free_upstream(void *arg)
 {
+        struct upstream *u = arg;
         mem_free(u->sinks);
         mem_free(u);
+}
+
+void upstream_free(struct upstream *u)
+{
+        loop_post(u->main_loop, free_upstream, u); /* behind the answers that still name it */
 }
 
 uint32_t upstream_shards(const struct upstream *u)

@@ -32,8 +32,8 @@ static struct slice canonical_bool(struct slice text)
 /* What is missing at the end of an address. */
 static struct slice inet_suffix(struct slice text)
 {
-        if (memchr(text.p, '/', text.len))
-                return SLICE_EMPTY;
+        if (text.len == 0 || memchr(text.p, '/', text.len))
+                return SLICE_EMPTY; /* NULL has no text at all */
         return memchr(text.p, ':', text.len) ? SLICE_LIT("/128") : SLICE_LIT("/32");
 }
 
