@@ -70,7 +70,7 @@ describe('admission', () => {
     await session.query('begin; lock table locked in access exclusive mode')
     const first = begin(ctx.stack.url, { query: { table: 'locked', offset: '-1', secret: SECRET } })
     first.answer.then((early) => (first.early = early), () => {})
-    await first.sent
+    await until(async () => (await ctx.db.sql("select 1 from pg_locks where relation = 'locked'::regclass and not granted")).length, { what: 'the first request waits for the table' })
     const refused = await until(async () => {
       if (first.early) throw new Error(`the request that was to be held is answered: ${first.early.status} ${first.early.text}`)
       const answer = await shape({ table: 'other', offset: '-1', secret: SECRET })

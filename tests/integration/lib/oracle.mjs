@@ -32,9 +32,16 @@ async function newOracle(database) {
   return session
 }
 
-/** Rows as sorted strings: equal iff the sets of rows are equal. */
+/** Rows as strings: two are equal iff the rows are, in whatever order their columns came. */
 export function fingerprint(rows) {
-  return rows.map((row) => JSON.stringify(Object.keys(row).sort().map((k) => [k, row[k]]))).sort()
+  const orders = new Map()
+  return rows.map((row) => {
+    const names = Object.keys(row)
+    const key = names.join('\0')
+    let order = orders.get(key)
+    if (!order) orders.set(key, (order = names.sort()))
+    return JSON.stringify(order.map((name) => [name, row[name]]))
+  })
 }
 
 /** Postgres' text form of an array without explicit bounds → nested arrays of strings and nulls. */
