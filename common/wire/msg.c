@@ -104,16 +104,30 @@ void msg_encode(struct buf *out, const union msg *m)
         SLUICE_ASSERT(!"a message of the table");
 }
 
-void msg_encode_fetch_front(struct buf *out, const struct msg_fetch_ok *m)
+/* The empty last field is replaced by the front of one with `len` bytes. */
+static void open_last_bin(struct buf *out, size_t len)
 {
         enum { EMPTY_BIN_BYTES = 2 };
-        struct msg_fetch_ok front = *m;
-        front.bytes = SLICE_EMPTY; /* the last field: its empty encoding is replaced */
-        encode_fetch_ok(out, &front);
         if (buf_status(out) != 0)
                 return;
         out->len -= EMPTY_BIN_BYTES;
-        wr_bin_front(out, m->bytes.len);
+        wr_bin_front(out, len);
+}
+
+void msg_encode_fetch_front(struct buf *out, const struct msg_fetch_ok *m)
+{
+        struct msg_fetch_ok front = *m;
+        front.bytes = SLICE_EMPTY;
+        encode_fetch_ok(out, &front);
+        open_last_bin(out, m->bytes.len);
+}
+
+void msg_encode_subset_front(struct buf *out, const struct msg_subset_ok *m)
+{
+        struct msg_subset_ok front = *m;
+        front.body = SLICE_EMPTY;
+        encode_subset_ok(out, &front);
+        open_last_bin(out, m->body.len);
 }
 
 static void decode_body(struct rd *r, uint64_t number, uint32_t fields, union msg *m)

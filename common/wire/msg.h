@@ -67,6 +67,8 @@ union msg {
 void msg_encode(struct buf *out, const union msg *m);
 /* The same for a fetch_ok whose bytes follow elsewhere: appends all that stands before them. */
 void msg_encode_fetch_front(struct buf *out, const struct msg_fetch_ok *m);
+/* And for a subset_ok whose body follows elsewhere. */
+void msg_encode_subset_front(struct buf *out, const struct msg_subset_ok *m);
 /* Whole input must be one message: ERR_FORMAT, ERR_VERSION. *m is written only on success and
  * borrows from `bytes`. */
 int msg_decode(struct slice bytes, union msg *m);

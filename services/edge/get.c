@@ -3,6 +3,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/wire/definition.h"
+#include "services/edge/get_subset.h"
 #include "services/edge/json.h"
 #include "services/edge/sse.h"
 
@@ -121,11 +122,6 @@ static void on_resolved(struct get *g)
         g->shape = shape_ref(g->def->shape);
         if (g->def->started || g->handle.len)
                 get_become_existing(g);
-        if (g->subset) {
-                g->state = GET_ANSWERED;
-                exchange_message(g->x, 501, SLICE_LIT("Subset snapshots are not available"), 0);
-                return;
-        }
         get_read(g);
 }
 
@@ -152,6 +148,14 @@ static void resolve(struct get *g, enum def_ask ask)
         def_resolve(g->def, ask, &g->resolving, on_resolve_reply, g);
 }
 
+void get_resolve(struct get *g)
+{
+        if (g->subset)
+                get_subset_start(g);
+        else
+                get_resolve(g);
+}
+
 void get_resolve_again(struct get *g)
 {
         resolve(g, DEF_CREATE);
@@ -167,7 +171,7 @@ void get_shard_ready(struct worker *w, uint32_t shard)
                 struct get *g = LIST_OBJ(node, struct get, not_ready);
                 CHECK_OBJ(g, GET_MAGIC);
                 get_stop_waiting(g);
-                resolve(g, g->handle_unsure ? DEF_FIND : DEF_CREATE);
+                get_resolve(g);
         }
 }
 
@@ -182,6 +186,7 @@ static void on_end(void *arg)
         get_stop_waiting(g);
         chunk_detach(&g->reader);
         list_remove(&g->resolving.node);
+        get_subset_forget(g);
         if (g->stream)
                 sse_free(g);
         blob_unref(g->body);
@@ -280,7 +285,6 @@ static void keep_params(struct get *g, const struct params *p)
         g->cursor = p->cursor.len ? http_dup(g->x->r, p->cursor) : SLICE_EMPTY;
         g->live = p->live;
         g->sse = p->live_sse;
-        g->subset = p->is_subset;
         g->handle_unsure &= p->handle.len > 0;
 }
 
@@ -315,6 +319,10 @@ static bool prepare(struct get *g, struct value *query)
         if (!validate(g, query, &p))
                 return false;
         keep_params(g, &p);
+        if (p.is_subset && !get_subset_keep(g, &p.subset)) {
+                refuse_body(g->x, 413, "Request body too large", SLICE_EMPTY);
+                return false;
+        }
         return define(g, &p);
 }
 

@@ -8,7 +8,11 @@
  *              NOT_READY      WAITING   for entries, for the tail to reach the offset, for the
  * snapshot
  *
- * Every state but ANSWERED has something that ends it: a reply (the bus answers within 5 s), a
+ * A subset is QUERYING before RESOLVING, while its validity is asked for, and after READING, while
+ * its rows are.
+ *
+ * Every state but ANSWERED has something that ends it: a reply (the bus answers within 5 s, a
+ * subset within 45 s), a
  * notice, a timer, the client leaving, the drain. ANSWERED: the head is on its way; a body in
  * pieces or an event stream goes on from there. */
 #ifndef SERVICES_EDGE_GET_H
@@ -38,10 +42,12 @@ enum get_state {
         GET_NOT_READY,
         GET_READING,
         GET_WAITING,
+        GET_QUERYING,
         GET_ANSWERED
 };
 
 struct sse;
+struct get_subset;
 
 struct get {
         uint32_t magic;
@@ -54,7 +60,8 @@ struct get {
 
         struct offset_request offset;
         struct slice handle, cursor;
-        bool live, sse, subset;
+        bool live, sse;
+        struct get_subset *subset; /* NULL: an ordinary request */
         uint64_t arrived_ms;
 
         struct def *def;
@@ -85,6 +92,7 @@ void gets_drain(struct worker *w);
 /* ---- shared by get*.c and sse.c */
 
 void get_become_existing(struct get *g);
+void get_resolve(struct get *g);
 void get_resolve_again(struct get *g);
 void get_stop_waiting(struct get *g);
 
@@ -94,6 +102,10 @@ void get_read(struct get *g);
 void get_wait(struct get *g, enum wait_kind kind, struct log_offset offset, uint64_t until_ms);
 /* The shape is gone. */
 void get_lost(struct get *g);
+/* Its snapshot has not come so far: waits for a notice. */
+void get_pending(struct get *g);
+/* The router refused to read the shape. */
+void get_failed(struct get *g, const struct msg_failed *failed);
 
 /* What an answer says besides its body. */
 struct answer {
@@ -107,6 +119,8 @@ bool get_answer_if_unchanged(struct get *g, const struct answer *a);
 void get_answer(struct get *g, const struct answer *a, struct slice entries);
 /* The reader is attached and has nothing taken yet: sends its pieces as they come. */
 void get_answer_chunk(struct get *g, const struct answer *a);
+/* The whole body, which g->body holds. */
+void get_answer_subset(struct get *g, struct log_offset end, struct slice body);
 /* Handle of the successor, or empty. */
 void get_answer_refetch(struct get *g, struct slice handle);
 /* `known_error`: a snapshot failed (§2.4), not the way to it. */

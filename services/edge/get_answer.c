@@ -229,6 +229,23 @@ void get_answer_chunk(struct get *g, const struct answer *a)
         write_next(p);
 }
 
+/* No validator and nothing to go on from but the offset: it is this client's alone. */
+void get_answer_subset(struct get *g, struct log_offset end, struct slice body)
+{
+        struct answer_room room;
+        struct http_head h;
+        begin(g, &h, 200, &room);
+        offset_print(&room.text, end);
+        http_head_add(&h, HTTP_CONTENT_TYPE, HEAD_JSON);
+        http_head_add(&h, HTTP_CACHE_CONTROL, HEAD_NO_CACHE);
+        http_head_add(&h, HTTP_ELECTRIC_HANDLE, shape_handle(g->shape));
+        http_head_add(&h, HTTP_ELECTRIC_OFFSET, buf_slice(&room.text));
+        http_head_add(&h, HTTP_ELECTRIC_SCHEMA, g->def->schema);
+        http_head_add(&h, HTTP_ELECTRIC_SNAPSHOT, SLICE_LIT("true"));
+        exchange_answer(g->x, &h, &body, 1);
+        buf_fini(&room.text);
+}
+
 /* ---- 409 */
 
 void get_answer_refetch(struct get *g, struct slice handle)

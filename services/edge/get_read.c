@@ -3,6 +3,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "services/edge/get.h"
+#include "services/edge/get_subset.h"
 #include "services/edge/notices.h"
 #include "services/edge/sse.h"
 
@@ -23,7 +24,10 @@ static lsn_t known_lsn(const struct get *g)
 static void answer_now(struct get *g, struct log_offset tail, lsn_t lsn)
 {
         struct answer a = {.end = tail, .up_to_date = true, .unique_etag = true, .lsn = lsn};
-        get_answer(g, &a, SLICE_EMPTY);
+        if (g->subset)
+                get_subset_read(g, tail);
+        else
+                get_answer(g, &a, SLICE_EMPTY);
 }
 
 /* Nothing follows the offset. */
@@ -32,6 +36,10 @@ static void at_end(struct get *g, lsn_t lsn)
         struct answer a = {.end = g->offset.at, .up_to_date = true, .lsn = lsn};
         if (g->stream) {
                 sse_at_end(g);
+                return;
+        }
+        if (g->subset) {
+                get_subset_read(g, a.end);
                 return;
         }
         if (!g->live) {
@@ -139,7 +147,7 @@ void get_lost(struct get *g)
                 get_resolve_again(g);
 }
 
-static void on_pending(struct get *g)
+void get_pending(struct get *g)
 {
         if (g->shape->events != g->seen_events && ++g->turns < GET_MAX_TURNS) {
                 chunk_detach(&g->reader);
@@ -149,19 +157,24 @@ static void on_pending(struct get *g)
         get_wait(g, WAIT_SNAPSHOT, g->offset.at, g->w->now_ms + GET_SNAPSHOT_MS);
 }
 
-static void on_chunk_failed(struct get *g)
+void get_failed(struct get *g, const struct msg_failed *failed)
 {
-        struct msg_failed failed;
-        bool answered = chunk_failure(g->reader.chunk, &failed);
-        if (answered && (failed.status == 404 || failed.status == 409)) {
+        if (failed->status == 404 || failed->status == 409) {
                 shape_gone(g->shape, SLICE_EMPTY, &g->w->woken);
                 http_loop_wake(g->w->loop);
                 get_lost(g);
-        } else if (answered) {
-                get_answer_failed(g, &failed, true);
         } else {
-                get_answer_not_ready(g, g->last_look ? 10 : 5);
+                get_answer_failed(g, failed, true);
         }
+}
+
+static void on_chunk_failed(struct get *g)
+{
+        struct msg_failed failed;
+        if (chunk_failure(g->reader.chunk, &failed))
+                get_failed(g, &failed);
+        else
+                get_answer_not_ready(g, g->last_look ? 10 : 5);
 }
 
 static bool is_out_of_bounds(struct get *g, const struct chunk *c)
@@ -213,6 +226,10 @@ static void on_first_piece(struct get *g)
                 return;
         }
         get_become_existing(g);
+        if (g->subset) {
+                get_subset_read(g, c->end);
+                return;
+        }
         struct answer a = describe(g, c);
         if (g->stream || g->sse)
                 sse_deliver_chunk(g, &a);
@@ -230,7 +247,7 @@ static void on_chunk(void *arg)
                 SLUICE_ASSERT(!"told before there is anything to tell");
                 return;
         case CHUNK_PENDING:
-                on_pending(g);
+                get_pending(g);
                 return;
         case CHUNK_FAILED:
                 on_chunk_failed(g);

@@ -86,7 +86,7 @@ static bool cast_integer(const struct value *subset, struct slice name, const ch
         bool negative = number && v->text.len > 1 && v->text.p[0] == '-';
         struct slice digits = negative ? slice_of(v->text.p + 1, v->text.len - 1) : v->text;
         uint64_t value;
-        if (!number || slice_parse_u64(digits, &value) != 0)
+        if (!number || slice_parse_u64(digits, &value) != 0 || value > INT64_MAX)
                 fielderr_add(e, field, SLICE_LIT("is invalid"));
         else if ((negative && value > 0) || value < min)
                 fielderr_add(e, field, too_small);

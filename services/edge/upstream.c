@@ -9,12 +9,13 @@
 #include "common/base/list.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
+#include "common/wire/definition.h"
 
 enum {
         SUB_QUEUE = 8192,
         MAX_FRAMES_WAITING =
                 4096, /* for one loop; more are dropped, which the loop sees as a gap */
-        MAX_REQUEST = 512 * 1024,
+        MAX_REQUEST = DEFINITION_MAX_BYTES + (8 << 20), /* with what a client may post */
         POLL_FAST_MS = 100,
         POLL_SLOW_MS = 1000,
         POLL_TIMEOUT_MS = 2000,
@@ -144,13 +145,19 @@ static void retry_stalled(struct sink *sink, uint32_t shard)
 void upstream_call(struct upstream *u, uint32_t loop, uint32_t shard, const union msg *m,
                    upstream_callback *cb, void *arg)
 {
+        upstream_call_within(u, loop, shard, m, UPSTREAM_TIMEOUT_MS, cb, arg);
+}
+
+void upstream_call_within(struct upstream *u, uint32_t loop, uint32_t shard, const union msg *m,
+                          uint32_t timeout_ms, upstream_callback *cb, void *arg)
+{
         SLUICE_ASSERT(shard < u->n_shards && loop < u->max_sinks);
         struct call *call = mem_new(struct call);
         call->post.cb = deliver;
         call->up = u;
         call->sink = &u->sinks[loop];
         call->shard = shard;
-        call->deadline_ms = clock_mono_ms() + UPSTREAM_TIMEOUT_MS;
+        call->deadline_ms = clock_mono_ms() + timeout_ms;
         call->cb = cb;
         call->arg = arg;
         list_init(&call->node);

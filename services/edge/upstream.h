@@ -61,5 +61,8 @@ typedef void upstream_callback(void *state, void *arg, const struct upstream_rep
 /* Loop's thread; `loop` is the caller's index. The callback runs exactly once, later. */
 void upstream_call(struct upstream *u, uint32_t loop, uint32_t shard, const union msg *m,
                    upstream_callback *cb, void *arg);
+/* The same for what takes a router longer than UPSTREAM_TIMEOUT_MS. */
+void upstream_call_within(struct upstream *u, uint32_t loop, uint32_t shard, const union msg *m,
+                          uint32_t timeout_ms, upstream_callback *cb, void *arg);
 
 #endif

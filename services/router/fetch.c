@@ -17,7 +17,9 @@
 #include "services/router/shapelog.h"
 
 enum {
-        REQUEST_MAX_BYTES = DEFINITION_MAX_BYTES + 4096,
+        SUBSET_MAX_BYTES = 8 << 20, /* what a client may post (protocol §1.6) */
+        REQUEST_MAX_BYTES = DEFINITION_MAX_BYTES + SUBSET_MAX_BYTES,
+        FAILED_MAX_BYTES = 256 * 1024,
         FETCH_MAX_BYTES = 16 << 20, /* of entries in one answer, a single one aside */
         SCRATCH_KEEP_BYTES = 1 << 20,
         REASON_MAX_BYTES = 4096
@@ -46,7 +48,7 @@ static void reply_gone(struct fetch *f, struct rpc_call *call, struct slice hand
 {
         struct buf failed;
         uint64_t id, created_us;
-        buf_init(&failed, REQUEST_MAX_BYTES);
+        buf_init(&failed, FAILED_MAX_BYTES);
         if (shape_parse_handle(handle, &id, &created_us) == 0 &&
             graves_find(f->o.graves, id, created_us, clock_mono_ms(), &failed))
                 rpc_reply(call, buf_slice(&failed));
@@ -191,6 +193,8 @@ static void on_call(void *arg, struct rpc_call *call)
                 resolve_find(f->o.resolve, call, &m.resolve);
         else if (m.type == MSG_delete_shape)
                 resolve_delete(f->o.resolve, call, &m.delete_shape);
+        else if (m.type == MSG_subset)
+                subset_submit(f->o.subsets, call);
         else if (m.type == MSG_status)
                 answer_status(f, call);
         else

@@ -9,6 +9,7 @@
 #include "common/store/store.h"
 #include "services/router/graves.h"
 #include "services/router/resolve.h"
+#include "services/router/subset.h"
 #include "services/router/writer.h"
 
 struct fetch;
@@ -18,6 +19,7 @@ struct fetch_options {
         struct store *store;
         struct writer *writer;
         struct resolve *resolve;
+        struct subset_pool *subsets;
         struct graves *graves;
         uint64_t notices_epoch;
         uint32_t concurrency;

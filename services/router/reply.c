@@ -26,6 +26,16 @@ void reply_fetch(struct rpc_call *call, const struct msg_fetch_ok *m)
         buf_fini(&front);
 }
 
+void reply_subset(struct rpc_call *call, const struct msg_subset_ok *m)
+{
+        struct buf front;
+        buf_init(&front, FRONT_MAX_BYTES);
+        msg_encode_subset_front(&front, m);
+        SLUICE_ASSERT(buf_status(&front) == 0);
+        rpc_reply_parts(call, buf_slice(&front), m->body);
+        buf_fini(&front);
+}
+
 void reply_failed(struct rpc_call *call, uint64_t status, struct slice body, uint64_t retry_after_s)
 {
         union msg m = {.failed = {.type = MSG_failed,

@@ -11,6 +11,8 @@
 void reply_send(struct rpc_call *call, const union msg *m);
 /* The entries are copied once, into what is sent. */
 void reply_fetch(struct rpc_call *call, const struct msg_fetch_ok *m);
+/* So is the body. */
+void reply_subset(struct rpc_call *call, const struct msg_subset_ok *m);
 /* {"message":…} as the client's body, and the same text for logs. */
 void reply_refuse(struct rpc_call *call, uint64_t status, struct slice text,
                   uint64_t retry_after_s);

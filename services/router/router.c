@@ -17,6 +17,7 @@
 #include "services/router/nursery.h"
 #include "services/router/resolve.h"
 #include "services/router/snapshot.h"
+#include "services/router/subset.h"
 #include "services/router/syncer.h"
 #include "services/router/writer.h"
 
@@ -48,6 +49,10 @@ const struct knob router_knobs[] = {
          "the most that the shape logs may take on disk"},
         {"SLUICE_SNAPSHOT_CONNECTIONS", NULL, KNOB_U64, "4", 1, 256, AT(snapshot_connections),
          "connections to the database for initial snapshots"},
+        {"SLUICE_SUBSET_CONNECTIONS", NULL, KNOB_U64, "4", 1, 64, AT(subset_connections),
+         "connections to the database for subsets of shapes"},
+        {"SLUICE_SUBSET_MAX_BYTES", NULL, KNOB_BYTES, "64m", 1024, 512 << 20, AT(subset_max_bytes),
+         "the most that one subset of a shape may be, as JSON"},
         {"SLUICE_SCHEMA_PERIOD", "ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD", KNOB_DURATION, "60s",
          100, 86400000, AT(schema_period_ms), "how often tables are compared with the catalog"},
 };
@@ -63,6 +68,7 @@ enum {
         MAX_PENDING_BYTES = 32 << 20,
         MAX_HELD_BYTES = 32 << 20,
         MAX_QUEUE_BYTES = 128 << 20,
+        SUBSET_QUEUE = 64, /* together with what runs, well below FETCH_CONCURRENCY */
         FETCH_CONCURRENCY = 256
 };
 
@@ -78,6 +84,7 @@ static struct router {
         struct nursery nursery;
         struct snapshot_pool *snapshots;
         struct catalog *catalog;
+        struct subset_pool *subsets;
         struct resolve *resolve;
         struct fetch *fetch;
 } router;
@@ -239,6 +246,18 @@ static int open_catalog(const struct router_conf *c, struct buf *why)
         return catalog_open(&router.catalog, &o, why);
 }
 
+static int open_subsets(const struct router_conf *c, struct buf *why)
+{
+        struct subset_options o = {.database_url = c->database_url,
+                                   .ca_file = c->ca_file,
+                                   .store = router.store,
+                                   .writer = router.writer,
+                                   .workers = (uint32_t)c->subset_connections,
+                                   .max_queue = SUBSET_QUEUE,
+                                   .max_bytes = c->subset_max_bytes};
+        return subset_pool_open(&router.subsets, &o, why);
+}
+
 static int open_fetch(const struct router_conf *c, struct buf *why)
 {
         struct resolve_options r = {.writer = router.writer,
@@ -250,6 +269,7 @@ static int open_fetch(const struct router_conf *c, struct buf *why)
                                   .store = router.store,
                                   .writer = router.writer,
                                   .resolve = router.resolve,
+                                  .subsets = router.subsets,
                                   .graves = router.graves,
                                   .notices_epoch = notify_epoch(router.notify),
                                   .concurrency = FETCH_CONCURRENCY};
@@ -287,6 +307,8 @@ int router_start(struct loop *loop, void *conf, struct buf *why)
         if (!err)
                 err = open_catalog(c, why);
         if (!err)
+                err = open_subsets(c, why);
+        if (!err)
                 err = open_fetch(c, why);
         if (err)
                 return err;
@@ -315,7 +337,11 @@ void router_stop(void)
                 snapshot_pool_close(router.snapshots);
         if (router.catalog)
                 catalog_close(router.catalog);
+        if (router.subsets)
+                subset_pool_stop(router.subsets);
         fetch_close(router.fetch);
+        if (router.subsets)
+                subset_pool_free(router.subsets);
         syncer_free(router.syncer);
         follow_close(router.follow);
         resolve_free(router.resolve);

@@ -16,7 +16,8 @@ struct router_conf {
         const char *changes_urls, *control_urls;
         const char *notices_url, *fetch_url;
         const char *stream_id;
-        uint64_t chunk_bytes, map_bytes, snapshot_connections, schema_period_ms;
+        uint64_t chunk_bytes, map_bytes, snapshot_connections, subset_connections, subset_max_bytes,
+                schema_period_ms;
 };
 
 extern const struct knob router_knobs[];

@@ -1,22 +1,18 @@
 /* The clause is parsed as `SELECT 1 WHERE <clause>`: an unwrapped text cannot close a parenthesis
- * that it did not open, and locations are what protocol §5.7 promises. Postgres' parser bounds the
- * nesting of its grammar, not that of the trees it makes (`1+1+1+…`), and neither its writer nor
- * protobuf's reader bounds its recursion. So both run on a thread with a stack that is deep enough
- * for any clause of WHERE_MAX_BYTES, and the depth is measured before the tree is used. */
+ * that it did not open, and locations are what protocol §5.7 promises. The depth is measured before
+ * the tree is used. */
 #include "services/router/where_parse.h"
 
-#include <pg_query.h>
-#include <pg_query/pg_query.pb-c.h>
-#include <pthread.h>
 #include <stdarg.h>
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "services/router/sql_parse.h"
 #include "services/router/where_parse_tree.h"
 
 #define WRAP_BEFORE "SELECT 1 WHERE "
-enum { WRAP_BYTES = sizeof(WRAP_BEFORE) - 1, STACK_BYTES = 128 << 20 };
+enum { WRAP_BYTES = sizeof(WRAP_BEFORE) - 1 };
 
 void where_why(struct buf *why, int location, const char *fmt, ...)
 {
@@ -25,47 +21,6 @@ void where_why(struct buf *why, int location, const char *fmt, ...)
         va_start(ap, fmt);
         buf_vprintf(why, fmt, ap);
         va_end(ap);
-}
-
-struct job {
-        const char *sql;
-        PgQueryProtobufParseResult result;
-        PgQuery__ParseResult *tree; /* NULL: none */
-};
-
-static void *parse_thread(void *arg)
-{
-        struct job *job = arg;
-        job->result = pg_query_parse_protobuf(job->sql);
-        if (!job->result.error)
-                job->tree = pg_query__parse_result__unpack(
-                        NULL, job->result.parse_tree.len,
-                        (const uint8_t *)job->result.parse_tree.data);
-        return NULL;
-}
-
-static void *free_thread(void *arg)
-{
-        struct job *job = arg;
-        if (job->tree)
-                pg_query__parse_result__free_unpacked(job->tree, NULL);
-        pg_query_free_protobuf_parse_result(job->result);
-        return NULL;
-}
-
-static void run_deep(void *(*fn)(void *), struct job *job)
-{
-        pthread_t thread;
-        pthread_attr_t attr;
-        int rc = pthread_attr_init(&attr);
-        SLUICE_ASSERT(rc == 0);
-        rc = pthread_attr_setstacksize(&attr, STACK_BYTES);
-        SLUICE_ASSERT(rc == 0);
-        rc = pthread_create(&thread, &attr, fn, job);
-        SLUICE_ASSERT(rc == 0);
-        pthread_attr_destroy(&attr);
-        rc = pthread_join(thread, NULL);
-        SLUICE_ASSERT(rc == 0);
 }
 
 /* LIMIT is accepted and means nothing, protocol §13.1 item 6. */
@@ -78,8 +33,8 @@ static bool is_bare_where(const PgQuery__SelectStmt *s)
                !s->larg && !s->rarg;
 }
 
-static int read_tree(const struct job *job, struct where_scratch *arena, struct where_parsed **out,
-                     struct buf *why)
+static int read_tree(const struct sql_parse *job, struct where_scratch *arena,
+                     struct where_parsed **out, struct buf *why)
 {
         const PgQueryError *e = job->result.error;
         if (e) {
@@ -111,15 +66,14 @@ static int read_tree(const struct job *job, struct where_scratch *arena, struct 
 int where_parse(struct slice clause, struct where_scratch *arena, struct where_parsed **out,
                 struct buf *why)
 {
-        struct job job = {0};
+        struct sql_parse job;
         char *sql = where_alloc(arena, WRAP_BYTES + clause.len + 1);
         SLUICE_ASSERT(!memchr(clause.p, '\0', clause.len));
         memcpy(sql, WRAP_BEFORE, WRAP_BYTES);
         memcpy(sql + WRAP_BYTES, clause.p, clause.len);
         sql[WRAP_BYTES + clause.len] = '\0';
-        job.sql = sql;
-        run_deep(parse_thread, &job);
+        sql_parse_run(&job, sql);
         int rc = read_tree(&job, arena, out, why);
-        run_deep(free_thread, &job);
+        sql_parse_free(&job);
         return rc;
 }
