@@ -54,7 +54,9 @@ struct subset_pool {
 /* ---- the shape, as the store has it */
 
 struct subject {
-        struct table *table; /* owned */
+        struct slice record;     /* owned */
+        struct definition shape; /* borrows from the record */
+        struct table *table;     /* owned */
         struct projection *projection;
 };
 
@@ -62,43 +64,55 @@ static void subject_fini(struct subject *s)
 {
         projection_free(s->projection);
         table_free(s->table);
+        definition_fini(&s->shape);
+        mem_free((void *)(uintptr_t)s->record.p);
 }
 
-static int take_record(struct slice bytes, const struct msg_subset *m, const struct definition *d,
-                       uint64_t created_us, struct subject *out)
+static int decode_record(struct subject *s)
 {
         struct shape_record r;
-        if (shape_record_decode(bytes, &r) != 0)
+        if (shape_record_decode(s->record, &r) != 0)
                 return ERR_CORRUPT;
-        int err = r.head.created_us == created_us && slice_eq(r.definition, m->definition)
-                          ? table_decode(r.table, &out->table)
-                          : ERR_NOTFOUND;
+        int err = definition_decode(r.definition, &s->shape);
         if (!err)
-                out->projection = projection_new(out->table, r.columns, r.n_columns, d->replica);
+                err = table_decode(r.table, &s->table);
+        if (!err)
+                s->projection = projection_new(s->table, r.columns, r.n_columns, s->shape.replica);
         shape_record_fini(&r);
-        return err;
+        return err ? ERR_CORRUPT : 0;
 }
 
-/* ERR_NOTFOUND: no such shape, or another definition's; ERR_AGAIN: its snapshot has not started. */
-static int load_subject(struct subset_pool *p, const struct msg_subset *m,
-                        const struct definition *d, struct subject *out)
+static int copy_record(struct store_txn *t, uint64_t id, uint64_t created_us, struct slice *out)
+{
+        struct slice record;
+        struct shape_record_head head;
+        struct shape_tail tail;
+        if (!shapelog_get_record(t, id, &record))
+                return ERR_NOTFOUND;
+        if (shape_record_head(record, &head) != 0)
+                return ERR_CORRUPT;
+        if (head.created_us != created_us)
+                return ERR_NOTFOUND;
+        if (!shapelog_get_tail(t, id, &tail) || !tail.snapshot_started)
+                return ERR_AGAIN;
+        *out = slice_dup(record);
+        return 0;
+}
+
+/* Which shape a definition stands for has been found out by resolving it. ERR_NOTFOUND: no such
+ * shape; ERR_AGAIN: its snapshot has not started. */
+static int load_subject(struct subset_pool *p, struct slice handle, struct subject *out)
 {
         struct store_txn t;
-        struct slice record;
-        struct shape_tail tail;
         uint64_t id, created_us;
-        if (shape_parse_handle(m->handle, &id, &created_us) != 0)
+        if (shape_parse_handle(handle, &id, &created_us) != 0)
                 return ERR_NOTFOUND;
         store_begin_read(p->o.store, &t);
-        int err = ERR_NOTFOUND;
-        if (shapelog_get_record(&t, id, &record))
-                err = take_record(record, m, d, created_us, out);
-        if (!err && (!shapelog_get_tail(&t, id, &tail) || !tail.snapshot_started))
-                err = ERR_AGAIN;
+        int err = copy_record(&t, id, created_us, &out->record);
         if (t.err)
                 err = t.err;
         store_abort(&t);
-        return err;
+        return err ? err : decode_record(out);
 }
 
 /* ---- how far the client is (subset_cover.h) */
@@ -171,6 +185,7 @@ static void read_rows(struct worker *w, struct waiting *q, const struct msg_subs
         struct trouble trouble;
         struct buf body;
         struct subset_job job = {.query = query,
+                                 .shape = &s->shape,
                                  .projection = s->projection,
                                  .deadline_ms = q->deadline_ms,
                                  .mark = random_mark(),
@@ -191,7 +206,7 @@ static void serve_read(struct worker *w, struct waiting *q, const struct msg_sub
                        const struct subset_query *query)
 {
         struct subject s = {0};
-        int err = load_subject(w->pool, m, &query->shape, &s);
+        int err = load_subject(w->pool, m->handle, &s);
         if (err == ERR_AGAIN)
                 reply_valid(q->call, true);
         else if (err == ERR_NOTFOUND)
@@ -212,13 +227,13 @@ static void judge(struct rpc_call *call, const struct subset_query *query, struc
         catalog_answer_init(&a);
         buf_init(&sql, (size_t)16 << 20);
         buf_init(&body, CATALOG_BODY_MAX_BYTES);
-        catalog_judge(&query->shape, table, &a);
+        catalog_judge(&query->request, table, &a);
         struct projection *p =
                 a.status ? NULL
-                         : projection_new(table, a.columns, a.n_columns, query->shape.replica);
+                         : projection_new(table, a.columns, a.n_columns, query->request.replica);
         if (a.status)
                 reply_failed(call, a.status, buf_slice(&a.body), a.retry_after_s);
-        else if (subset_query_sql(query, p, &sql, &body) != 0)
+        else if (subset_query_sql(query, &query->request, p, &sql, &body) != 0)
                 reply_failed(call, 400, buf_slice(&body), 0);
         else
                 reply_valid(call, false);
@@ -235,9 +250,9 @@ static void serve_check(struct worker *w, struct waiting *q, const struct subset
         struct catalog_answer a;
         trouble_init(&trouble);
         catalog_answer_init(&a);
-        int err = subset_find_table(&w->reader, &query->shape, q->deadline_ms, &table, &trouble);
+        int err = subset_find_table(&w->reader, &query->request, q->deadline_ms, &table, &trouble);
         if (err == ERR_NOTFOUND) {
-                catalog_refuse_table(&a, &query->shape);
+                catalog_refuse_table(&a, &query->request);
                 reply_failed(q->call, a.status, buf_slice(&a.body), 0);
         } else if (err) {
                 reply_trouble(q->call, &trouble);

@@ -21,7 +21,7 @@ int subset_query_read(struct subset_query *q, const struct msg_subset *m)
                                    .has_limit = m->has_limit,
                                    .limit = m->limit,
                                    .skip = m->skip};
-        int err = definition_decode(m->definition, &q->shape);
+        int err = definition_decode(m->definition, &q->request);
         if (err)
                 return err;
         struct rd rd;
@@ -40,7 +40,7 @@ int subset_query_read(struct subset_query *q, const struct msg_subset *m)
 
 void subset_query_fini(struct subset_query *q)
 {
-        definition_fini(&q->shape);
+        definition_fini(&q->request);
         mem_free(q->params);
         q->params = NULL;
 }
@@ -59,11 +59,11 @@ void subset_refusal(const char *field, struct slice text, bool plain, struct buf
 /* NULL: every column may be mentioned. */
 static bool *usable_columns(const struct subset_query *q, const struct table *t)
 {
-        if (!q->shape.has_queryable)
+        if (!q->request.has_queryable)
                 return NULL;
         bool *usable = mem_zalloc(t->n_columns + 1);
-        for (uint32_t i = 0; i < q->shape.n_queryable; i++) {
-                int column = table_find_column(t, q->shape.queryable[i]);
+        for (uint32_t i = 0; i < q->request.n_queryable; i++) {
+                int column = table_find_column(t, q->request.queryable[i]);
                 if (column >= 0)
                         usable[column] = true;
         }
@@ -86,10 +86,9 @@ static int put_clause(struct slice text, const struct table *t, const bool *usab
         return 0;
 }
 
-static int put_where(const struct subset_query *q, const struct table *t, const bool *usable,
-                     struct buf *sql, struct buf *why)
+static int put_where(const struct subset_query *q, const struct definition *d,
+                     const struct table *t, const bool *usable, struct buf *sql, struct buf *why)
 {
-        const struct definition *d = &q->shape;
         int err = put_clause(d->where, t, NULL, d->params, d->n_params, true, sql, why);
         if (err && err != ERR_NOTFOUND)
                 return err; /* the shape was made with this clause and this table */
@@ -130,8 +129,8 @@ static void put_select(const struct projection *p, struct buf *sql)
         pg_put_ident(sql, t->name);
 }
 
-int subset_query_sql(const struct subset_query *q, const struct projection *p, struct buf *sql,
-                     struct buf *body)
+int subset_query_sql(const struct subset_query *q, const struct definition *shape,
+                     const struct projection *p, struct buf *sql, struct buf *body)
 {
         const struct table *t = projection_table(p);
         const char *field = "where";
@@ -139,7 +138,7 @@ int subset_query_sql(const struct subset_query *q, const struct projection *p, s
         buf_init(&why, WHY_MAX_BYTES);
         bool *usable = usable_columns(q, t);
         put_select(p, sql);
-        int err = put_where(q, t, usable, sql, &why);
+        int err = put_where(q, shape, t, usable, sql, &why);
         if (!err) {
                 field = "order_by";
                 err = put_order(q, t, usable, sql, &why);

@@ -13,7 +13,7 @@
 
 /* Everything borrows from the message; the arrays are owned. */
 struct subset_query {
-        struct definition shape;
+        struct definition request; /* of the shape, in the words of this request */
         struct slice where, order_by;
         struct slice *params;
         uint32_t n_params;
@@ -25,10 +25,11 @@ struct subset_query {
 int subset_query_read(struct subset_query *q, const struct msg_subset *m);
 void subset_query_fini(struct subset_query *q);
 
-/* Appends the statement to *sql; it selects the columns that the projection needs, in the table's
+/* Appends the statement to *sql: the rows of the shape, as `shape` defines them, that the client
+ * wants; it selects the columns that the projection needs, in the table's
  * order. ERR_INVAL: *body is the JSON for the client. */
-int subset_query_sql(const struct subset_query *q, const struct projection *p, struct buf *sql,
-                     struct buf *body);
+int subset_query_sql(const struct subset_query *q, const struct definition *shape,
+                     const struct projection *p, struct buf *sql, struct buf *body);
 
 /* {"message":"Invalid request","errors":{"subset":{"<field>":["<text>"]}}}; `plain`: the text
  * stands without a list around it. */

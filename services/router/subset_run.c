@@ -437,8 +437,8 @@ static int put_end(struct run *run)
 
 static int run_steps(struct run *run)
 {
-        int err = subset_query_sql(run->job->query, run->job->projection, &run->sql,
-                                   &run->trouble->body);
+        int err = subset_query_sql(run->job->query, run->job->shape, run->job->projection,
+                                   &run->sql, &run->trouble->body);
         if (err) {
                 run->trouble->status = 400;
                 return err;

@@ -22,6 +22,7 @@ struct subset_reader {
 
 struct subset_job {
         const struct subset_query *query;
+        const struct definition *shape; /* as the shape was made */
         const struct projection *projection;
         uint64_t deadline_ms; /* by clock_mono_ms() */
         uint32_t mark;        /* snapshot_mark */
