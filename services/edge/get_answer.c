@@ -7,6 +7,7 @@
 #include "services/edge/cursor.h"
 #include "services/edge/etag.h"
 #include "services/edge/get.h"
+#include "services/edge/get_subset.h"
 #include "services/edge/sse.h"
 
 enum { TRAILER_BYTES = 128, TEXT_BYTES = 1024 };
@@ -240,7 +241,8 @@ void get_answer_subset(struct get *g, struct log_offset end, struct slice body)
         http_head_add(&h, HTTP_CACHE_CONTROL, HEAD_NO_CACHE);
         http_head_add(&h, HTTP_ELECTRIC_HANDLE, shape_handle(g->shape));
         http_head_add(&h, HTTP_ELECTRIC_OFFSET, buf_slice(&room.text));
-        http_head_add(&h, HTTP_ELECTRIC_SCHEMA, g->def->schema);
+        if (!g->subset->was_live)
+                http_head_add(&h, HTTP_ELECTRIC_SCHEMA, g->def->schema);
         http_head_add(&h, HTTP_ELECTRIC_SNAPSHOT, SLICE_LIT("true"));
         exchange_answer(g->x, &h, &body, 1);
         buf_fini(&room.text);

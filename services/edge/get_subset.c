@@ -26,6 +26,7 @@ bool get_subset_keep(struct get *g, const struct subset_params *p)
                                  .order_by = http_dup(g->x->r, p->order_by),
                                  .params = http_dup(g->x->r, buf_slice(&params)),
                                  .has_limit = p->has_limit,
+                                 .was_live = g->live,
                                  .limit = p->limit,
                                  .skip = p->has_offset ? p->offset : 0};
         buf_fini(&params);

@@ -9,7 +9,7 @@
 struct get_subset {
         struct slice where, order_by;
         struct slice params; /* encoded list */
-        bool has_limit;
+        bool has_limit, was_live;
         uint64_t limit, skip;
         struct subset_question *question; /* under way, NULL: none */
 };

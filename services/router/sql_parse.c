@@ -10,6 +10,42 @@
 
 enum { STACK_BYTES = 128 << 20, TEXT_MAX_BYTES = 128 << 10 };
 
+/* The message that a field holds, if it holds one that is set. */
+static const ProtobufCMessage *child(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+{
+        const char *at = (const char *)m;
+        bool in_oneof = f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
+        if (in_oneof && *(const uint32_t *)(const void *)(at + f->quantifier_offset) != f->id)
+                return NULL;
+        return *(ProtobufCMessage *const *)(const void *)(at + f->offset);
+}
+
+static bool has_sublink(const ProtobufCMessage *m)
+{
+        if (!m)
+                return false;
+        if (m->descriptor == &pg_query__sub_link__descriptor)
+                return true;
+        for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
+                const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
+                if (f->type != PROTOBUF_C_TYPE_MESSAGE)
+                        continue;
+                if (f->label != PROTOBUF_C_LABEL_REPEATED) {
+                        if (has_sublink(child(m, f)))
+                                return true;
+                        continue;
+                }
+                const char *at = (const char *)m;
+                size_t n = *(const size_t *)(const void *)(at + f->quantifier_offset);
+                ProtobufCMessage *const *list =
+                        *(ProtobufCMessage *const *const *)(const void *)(at + f->offset);
+                for (size_t j = 0; j < n; j++)
+                        if (has_sublink(list[j]))
+                                return true;
+        }
+        return false;
+}
+
 static void *parse_thread(void *arg)
 {
         struct sql_parse *p = arg;
@@ -17,6 +53,7 @@ static void *parse_thread(void *arg)
         if (!p->result.error)
                 p->tree = pg_query__parse_result__unpack(
                         NULL, p->result.parse_tree.len, (const uint8_t *)p->result.parse_tree.data);
+        p->has_sublink = p->tree && has_sublink(&p->tree->base);
         return NULL;
 }
 

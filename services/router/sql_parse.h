@@ -5,11 +5,13 @@
 
 #include <pg_query.h>
 #include <pg_query/pg_query.pb-c.h>
+#include <stdbool.h>
 
 struct sql_parse {
         const char *sql; /* borrowed */
         PgQueryProtobufParseResult result;
         PgQuery__ParseResult *tree; /* NULL: result.error says why, or it is malformed */
+        bool has_sublink;           /* there is a SELECT within an expression */
 };
 
 /* At most 128 KiB of text. Give back with sql_parse_free(). */

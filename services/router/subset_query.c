@@ -7,8 +7,10 @@
 #include "common/base/mem.h"
 #include "common/pg/pg.h"
 #include "common/wire/rd.h"
+#include "services/router/sql_parse.h"
 #include "services/router/subset_order.h"
 #include "services/router/where.h"
+#include "services/router/where_text.h"
 
 enum { WHY_MAX_BYTES = 256 * 1024 };
 
@@ -86,6 +88,23 @@ static int put_clause(struct slice text, const struct table *t, const bool *usab
         return 0;
 }
 
+/* Whether it is a clause, as far as the grammar goes, with a SELECT in it. */
+static bool has_subquery(struct slice text)
+{
+        struct sql_parse p;
+        struct buf sql;
+        if (text.len == 0 || text.len > WHERE_MAX_BYTES || !where_text_is_valid(text))
+                return false;
+        buf_init(&sql, WHERE_MAX_BYTES + 64);
+        buf_puts(&sql, "SELECT 1 WHERE ");
+        buf_put_slice(&sql, text);
+        sql_parse_run(&p, buf_cstr(&sql));
+        bool found = p.has_sublink;
+        sql_parse_free(&p);
+        buf_fini(&sql);
+        return found;
+}
+
 static int put_where(const struct subset_query *q, const struct definition *d,
                      const struct table *t, const bool *usable, struct buf *sql, struct buf *why)
 {
@@ -93,6 +112,10 @@ static int put_where(const struct subset_query *q, const struct definition *d,
         if (err && err != ERR_NOTFOUND)
                 return err; /* the shape was made with this clause and this table */
         bool first = err == ERR_NOTFOUND;
+        if (has_subquery(q->where)) {
+                buf_puts(why, "Subqueries are not allowed in subsets");
+                return ERR_INVAL;
+        }
         err = put_clause(q->where, t, usable, q->params, q->n_params, first, sql, why);
         return err == ERR_NOTFOUND ? 0 : err;
 }
