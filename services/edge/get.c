@@ -150,10 +150,7 @@ static void resolve(struct get *g, enum def_ask ask)
 
 void get_resolve(struct get *g)
 {
-        if (g->subset)
-                get_subset_start(g);
-        else
-                get_resolve(g);
+        resolve(g, g->handle_unsure ? DEF_FIND : DEF_CREATE);
 }
 
 void get_resolve_again(struct get *g)
@@ -340,5 +337,8 @@ void get_start(struct exchange *x, struct value *query)
          * initial one. */
         if (g->handle.len == 0 && !become_initial(g))
                 return;
-        resolve(g, g->handle_unsure ? DEF_FIND : DEF_CREATE);
+        if (g->subset)
+                get_subset_start(g);
+        else
+                get_resolve(g);
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
 import { request } from './lib/http.mjs'
 import { expectedRows } from './lib/oracle.mjs'
-import { holdsFor } from './lib/wait.mjs'
+import { holdsFor, until } from './lib/wait.mjs'
 
 const ctx = useStack({ ownPostgres: {}, env: { SLUICE_SUBSET_MAX_BYTES: '200000' } })
 const sql = (text) => ctx.db.sql(text)
@@ -204,16 +204,14 @@ describe('with the official client', () => {
     await numbers(table, 5)
     const client = partial(table, { offset: 'now' })
     await client.upToDate()
+    await sql(`alter database ${ctx.db.name} set synchronous_commit = local`) // nobody else shall hang
+    await ctx.db.close()
     const session = await ctx.db.session()
     await session.query('set synchronous_commit = on')
-    await sql(`alter database ${ctx.db.name} set synchronous_commit = local`)
-    await ctx.db.close()
     await ctx.postgres.query("alter system set synchronous_standby_names = 'nobody'")
     await ctx.postgres.query('select pg_reload_conf()')
     let commit
     try {
-      await client.until(() => true)
-      const until = (await import('./lib/wait.mjs')).until
       await until(async () => (await sql('show synchronous_standby_names'))[0].synchronous_standby_names === 'nobody', { what: 'the setting is read' })
       commit = session.query(`update ${table} set v = 'LATE' where id = 1`)
       await client.until((c) => c.log.some((m) => m.value?.v === 'LATE'), { what: 'the change is in the log' })
