@@ -226,7 +226,8 @@ describe('with the official client', () => {
       await ctx.postgres.query('alter system reset synchronous_standby_names')
       await ctx.postgres.query('select pg_reload_conf()')
     }
-    await client.stream.requestSnapshot({ where: 'id > 0' })
+    expect(client.rows.get(keyOf(table, 1))).toEqual({ id: '1', v: 'LATE', n: '1' })
+    await client.stream.requestSnapshot({ where: 'id > 1' })
     await client.converges(ctx.db, table)
   })
 })
