@@ -1,8 +1,8 @@
 // I8: bad input costs a clear line and nothing else.
-import { beforeAll, afterAll, afterEach, describe, expect, inject, test } from 'vitest'
+import { afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, openSync, writeSync, closeSync, readFileSync, writeFileSync, statSync } from 'node:fs'
+import { mkdirSync, openSync, rmSync, writeSync, closeSync, readFileSync, writeFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import net from 'node:net'
 import { gunzipSync } from 'node:zlib'
@@ -18,8 +18,11 @@ const FOREIGN_LMDB =
   'H4sIAAAAAAACA+3YMQrCQBAF0L9BIV3EO4paqIWeTzyJR4hHUAhGoghamEJ4r/gzCwsL0+0kvbrL8+lyLBmaPUqdz653+VJ/vwQAAAAYSxn1/1/evPN8rl6qPQAAAAD8XjXo5mmbtjETAAAA+G/TLifZ7zaLw2q9XeYG/PklEwAwAAA='
 
 const opened = []
+/** Closes everything, in the reverse order, also when one of them fails; that failure is the test's. */
 afterEach(async () => {
-  for (const close of opened.splice(0).reverse()) await close()
+  const failures = []
+  for (const close of opened.splice(0).reverse()) await Promise.resolve().then(close).catch((error) => failures.push(error))
+  if (failures.length) throw failures[0]
 })
 
 describe('DATABASE_URL', () => {
@@ -341,6 +344,7 @@ describe('the disk', () => {
     const stackDir = `/tmp/sluice-full-${process.pid}`
     const disk = join(stackDir, 'router-0')
     mkdirSync(disk, { recursive: true })
+    opened.push(() => rmSync(stackDir, { recursive: true, force: true }))
     try {
       if (!root) throw new Error('not root')
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'none', disk])
