@@ -1,13 +1,13 @@
 // The demo page in a real browser: two windows, one write, both show it.
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { Postgres } from './lib/postgres.mjs'
 import { Stack, REPOSITORY } from './lib/stack.mjs'
 import { start, end } from './lib/process.mjs'
 import { freePorts } from './lib/ports.mjs'
-import { addParty, artifactDir } from './lib/parties.mjs'
+import { addParty, artifactDir, logPath } from './lib/parties.mjs'
 import { request } from './lib/http.mjs'
 import { until } from './lib/wait.mjs'
 
@@ -22,7 +22,7 @@ const consoleLines = []
 beforeAll(async () => {
   if (!existsSync(join(DEMO, 'dist/main.js'))) throw new Error('the demo page is not built: make demo')
   db = await Postgres.attach(inject('postgres')).database()
-  const log = join(mkdtempSync('/tmp/sluice-log-'), 'demo')
+  const log = logPath('demo')
   const port = await freePorts()
   stack = new Stack({ database: db, env: { SLUICE_EDGE_STATIC_DIR: join(DEMO, 'dist'), SLUICE_LONG_POLL_TIMEOUT: '5s' } })
   await stack.launch()

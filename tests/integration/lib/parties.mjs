@@ -1,6 +1,6 @@
 // Every process that a test talks to writes a log. When a test fails, all of them are laid side by
 // side in artifacts/<test>.
-import { mkdirSync, copyFileSync, existsSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, copyFileSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
 /** A run that goes on beside another one needs a directory of its own: it is emptied at the start. */
@@ -30,4 +30,14 @@ export function collectLogs(testName) {
     else if (existsSync(log)) copyFileSync(log, to)
   }
   return dir
+}
+
+const logDirs = []
+process.once('exit', () => logDirs.forEach((dir) => rmSync(dir, { recursive: true, force: true })))
+
+/** A path for a log that lives as long as this process: what is stopped may still have to be looked at. */
+export function logPath(name) {
+  const dir = mkdtempSync('/tmp/sluice-log-')
+  logDirs.push(dir)
+  return join(dir, name)
 }

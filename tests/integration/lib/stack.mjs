@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { start, end, alive } from './process.mjs'
 import { freePorts } from './ports.mjs'
-import { addParty, collectLogs } from './parties.mjs'
+import { addParty, collectLogs, logPath } from './parties.mjs'
 import { request } from './http.mjs'
 import { until, deadlineMs } from './wait.mjs'
 
@@ -33,7 +33,7 @@ export class Stack {
   constructor({ database, url, env = {}, routers = 1, edges = 1, dataDir, name = 'stack' } = {}) {
     this.dir = dataDir ?? mkdtempSync('/tmp/sluice-it-')
     this.ownsDir = !dataDir
-    this.log = join(mkdtempSync('/tmp/sluice-log-'), 'log')
+    this.log = logPath('stack')
     this.databaseUrl = url ?? database?.url
     this.routers = routers
     this.edges = edges
