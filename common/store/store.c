@@ -75,7 +75,9 @@ static int make_directory(const char *directory, struct buf *why)
 static void on_lmdb_assert(MDB_env *env, const char *message)
 {
         struct store *s = mdb_env_get_userctx(env);
-        log_error("store_corrupt", "store %s is corrupt and is given up: %s", s->path, message);
+        size_t where = strcspn(message, " "); /* file and line */
+        log_error("store_corrupt", "store %s is corrupt and is given up (LMDB, %.*s)", s->path,
+                  (int)where, message);
         if (state_mark_untrusted(&s->state) != 0)
                 log_error("store_mark_failed", "store %s cannot be marked as corrupt", s->path);
         _exit(EXIT_FAILURE);
