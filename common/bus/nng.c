@@ -56,14 +56,6 @@ int bus_listen(nng_socket s, const char *url, struct buf *why)
         return bus_err(rv);
 }
 
-int bus_dial(nng_socket s, const char *url, struct buf *why)
-{
-        int rv = nng_dial(s, url, NULL, NNG_FLAG_NONBLOCK);
-        if (rv != 0)
-                buf_printf(why, "cannot dial %s: %s", url, nng_strerror(rv));
-        return bus_err(rv);
-}
-
 nng_msg *bus_copy(struct slice front, struct slice rest)
 {
         nng_msg *msg;

@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/bus/nng.h"
+#include "common/bus/redial.h"
 #include "common/wire/msg.h"
 #include "common/wire/rd.h"
 #include "common/wire/wr.h"
@@ -21,6 +22,7 @@ struct pub {
 struct sub {
         uint32_t magic;
         nng_socket socket;
+        struct redial *redial;
         nng_aio *aio;
         sub_callback *cb;
         void *arg;
@@ -119,7 +121,7 @@ static int sub_setup(struct sub *s, const char *url, uint32_t queue, size_t max_
         if (err == 0)
                 err = bus_err(nng_aio_alloc(&s->aio, on_message, s));
         if (err == 0)
-                err = bus_dial(s->socket, url, why);
+                err = redial_open(&s->redial, s->socket, url, why);
         return err;
 }
 
@@ -149,6 +151,7 @@ void sub_close(struct sub *s)
         if (!s)
                 return;
         CHECK_OBJ(s, SUB_MAGIC);
+        redial_close(s->redial);
         nng_close(s->socket);
         if (s->aio) {
                 nng_aio_stop(s->aio);

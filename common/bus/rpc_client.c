@@ -14,6 +14,7 @@
 #include "common/base/list.h"
 #include "common/base/mem.h"
 #include "common/bus/nng.h"
+#include "common/bus/redial.h"
 
 enum { CLIENT_MAGIC = 0xc11e0001 };
 
@@ -33,6 +34,7 @@ struct slot {
 struct rpc_client {
         uint32_t magic;
         nng_socket socket;
+        struct redial *redial;
         pthread_mutex_t mutex; /* guards `free` and `closing` */
         struct list free;
         bool closing;
@@ -120,7 +122,7 @@ int rpc_client_open(struct rpc_client **out, const char *url, uint32_t concurren
         if (err == 0)
                 err = open_slots(c, concurrency);
         if (err == 0)
-                err = bus_dial(c->socket, url, why);
+                err = redial_open(&c->redial, c->socket, url, why);
         if (err != 0) {
                 rpc_client_close(c);
                 return err;
@@ -137,6 +139,7 @@ void rpc_client_close(struct rpc_client *c)
         pthread_mutex_lock(&c->mutex);
         c->closing = true;
         pthread_mutex_unlock(&c->mutex);
+        redial_close(c->redial);
         nng_close(c->socket);
         for (uint32_t i = 0; i < c->n_slots; i++)
                 nng_aio_stop(c->slots[i].aio);

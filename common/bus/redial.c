@@ -1,0 +1,86 @@
+#include "common/bus/redial.h"
+
+#include <stdatomic.h>
+
+#include "common/base/assert.h"
+#include "common/base/mem.h"
+#include "common/bus/nng.h"
+
+enum { REDIAL_MAGIC = 0x4ed1a101, LOOK_EVERY_MS = 500, PATIENCE = 3 /* looks */ };
+
+struct redial {
+        uint32_t magic;
+        nng_socket socket;
+        nng_dialer dialer;
+        nng_aio *aio; /* the clock: sleeps between looks */
+        char *url;
+        atomic_int pipes;
+        int lonely; /* looks in a row without a connection; the aio's */
+};
+
+static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+        struct redial *r = arg;
+        (void)pipe;
+        atomic_fetch_add(&r->pipes, event == NNG_PIPE_EV_ADD_POST ? 1 : -1);
+}
+
+static int dial(struct redial *r)
+{
+        int rv = nng_dialer_create(&r->dialer, r->socket, r->url);
+        if (rv == 0)
+                rv = nng_dialer_start(r->dialer, NNG_FLAG_NONBLOCK);
+        return rv;
+}
+
+static void look(void *arg)
+{
+        struct redial *r = arg;
+        if (nng_aio_result(r->aio) != 0)
+                return; /* closing */
+        r->lonely = atomic_load(&r->pipes) > 0 ? 0 : r->lonely + 1;
+        if (r->lonely >= PATIENCE) {
+                r->lonely = 0;
+                nng_dialer_close(r->dialer);
+                (void)dial(r); /* on failure: again after a while */
+        }
+        nng_sleep_aio(LOOK_EVERY_MS, r->aio);
+}
+
+int redial_open(struct redial **out, nng_socket socket, const char *url, struct buf *why)
+{
+        struct redial *r = mem_new(struct redial);
+        *r = (struct redial){
+                .magic = REDIAL_MAGIC, .socket = socket, .url = slice_dup_cstr(slice_cstr(url))};
+        int rv = nng_aio_alloc(&r->aio, look, r);
+        if (rv == 0)
+                rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_pipe, r);
+        if (rv == 0)
+                rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_pipe, r);
+        if (rv == 0)
+                rv = dial(r);
+        if (rv != 0) {
+                buf_printf(why, "cannot dial %s: %s", url, nng_strerror(rv));
+                redial_close(r);
+                return bus_err(rv);
+        }
+        *out = r;
+        nng_sleep_aio(LOOK_EVERY_MS, r->aio);
+        return 0;
+}
+
+void redial_close(struct redial *r)
+{
+        if (!r)
+                return;
+        CHECK_OBJ(r, REDIAL_MAGIC);
+        if (r->aio) {
+                nng_aio_stop(r->aio);
+                nng_aio_free(r->aio);
+        }
+        (void)nng_pipe_notify(r->socket, NNG_PIPE_EV_ADD_POST, NULL, NULL);
+        (void)nng_pipe_notify(r->socket, NNG_PIPE_EV_REM_POST, NULL, NULL);
+        r->magic = 0;
+        mem_free(r->url);
+        mem_free(r);
+}

@@ -1,0 +1,19 @@
+/* Dialing for ever. NNG's dialer connects again by itself, but when its peer dies in the middle of
+ * the handshake it sometimes stops for good (NNG 1.5.2, seen about once in 300 kills): a socket
+ * that has had no connection for a while gets a new dialer. Private to common/bus. */
+#ifndef COMMON_BUS_REDIAL_H
+#define COMMON_BUS_REDIAL_H
+
+#include <nng/nng.h>
+
+#include "common/base/buf.h"
+
+struct redial;
+
+/* Dials in the background until redial_close(), which comes before the socket's. On failure *why
+ * has a line. */
+int redial_open(struct redial **out, nng_socket socket, const char *url, struct buf *why);
+/* NULL is allowed. */
+void redial_close(struct redial *r);
+
+#endif
