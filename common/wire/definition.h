@@ -1,6 +1,7 @@
 /* A shape's definition as the edge hands it to the router. Equal definitions have equal bytes: the
- * encoding decides the shard (rendezvous hash) and the identity of a shape. Names are already
- * folded and unquoted (protocol §1.5); `where` is the client's text, to be judged by the router. */
+ * encoding decides the shard (rendezvous hash). Definitions that differ only in how a clause is
+ * written are one shape when they meet on a router. Names are already folded and unquoted (protocol
+ * §1.5); `where` is the client's text, to be judged by the router. */
 #ifndef COMMON_WIRE_DEFINITION_H
 #define COMMON_WIRE_DEFINITION_H
 

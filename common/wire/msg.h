@@ -9,7 +9,7 @@
 #include "common/base/buf.h"
 #include "common/base/slice.h"
 
-enum { WIRE_VERSION = 1 };
+enum { WIRE_VERSION = 2 };
 
 enum msg_type {
 #define MSG(name, number, what) MSG_##name = number,

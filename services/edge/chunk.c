@@ -83,7 +83,6 @@ static void fetch(struct chunk *c)
         bool first = c->state == CHUNK_ASKING;
         struct msg_fetch m = {.type = MSG_fetch,
                               .handle = shape_handle(c->shape),
-                              .definition_hash = c->definition_hash,
                               .max_bytes = CHUNK_PIECE_BYTES};
         if (first || c->next_run > 0) {
                 m.run = c->next_run;
@@ -233,14 +232,13 @@ static void on_fetched(void *state, void *arg, const struct upstream_reply *repl
 
 /* ---- reading */
 
-static struct chunk *new_chunk(struct worker *w, struct shape *shape, uint64_t definition_hash,
+static struct chunk *new_chunk(struct worker *w, struct shape *shape,
                                const struct offset_request *from, const struct chunk_key *key)
 {
         struct chunk *c = mem_new(struct chunk);
         c->magic = CHUNK_MAGIC;
         c->worker = w;
         c->shape = shape_ref(shape);
-        c->definition_hash = definition_hash;
         c->from = *from;
         c->state = CHUNK_ASKING;
         c->generation = worker_generation(w, shape->shard);
@@ -250,9 +248,8 @@ static struct chunk *new_chunk(struct worker *w, struct shape *shape, uint64_t d
         return c;
 }
 
-bool chunk_read(struct worker *w, struct shape *shape, uint64_t definition_hash,
-                const struct offset_request *from, struct chunk_reader *r, void (*cb)(void *arg),
-                void *arg)
+bool chunk_read(struct worker *w, struct shape *shape, const struct offset_request *from,
+                struct chunk_reader *r, void (*cb)(void *arg), void *arg)
 {
         SLUICE_ASSERT(r->chunk == NULL);
         struct chunk_key key;
@@ -263,7 +260,7 @@ bool chunk_read(struct worker *w, struct shape *shape, uint64_t definition_hash,
                 if (lru_contains(&c->lru))
                         lru_touch(&w->chunk_lru, &c->lru);
         } else {
-                c = new_chunk(w, shape, definition_hash, from, &key);
+                c = new_chunk(w, shape, from, &key);
                 hmap_put(&w->chunks, key_slice(&c->key), c);
                 c->in_table = true;
                 edge_count(EDGE_CACHE_MISSES, 1);

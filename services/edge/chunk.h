@@ -42,7 +42,6 @@ struct chunk {
         uint32_t magic;
         struct worker *worker;
         struct shape *shape; /* a reference */
-        uint64_t definition_hash;
         struct offset_request from;
         enum chunk_state state;
         uint64_t generation; /* when it was asked for */
@@ -83,9 +82,8 @@ static inline void chunk_reader_init(struct chunk_reader *r)
 
 /* Attaches the reader. True when the chunk is OPEN or WHOLE already; else the callback runs when it
  * is, or when it is PENDING or FAILED. */
-bool chunk_read(struct worker *w, struct shape *shape, uint64_t definition_hash,
-                const struct offset_request *from, struct chunk_reader *r, void (*cb)(void *arg),
-                void *arg);
+bool chunk_read(struct worker *w, struct shape *shape, const struct offset_request *from,
+                struct chunk_reader *r, void (*cb)(void *arg), void *arg);
 enum chunk_next { CHUNK_PIECE, CHUNK_WAIT /* the callback will run */, CHUNK_END, CHUNK_BROKEN };
 /* The reader's next piece, borrowed until the reader takes another or detaches. */
 enum chunk_next chunk_next(struct chunk_reader *r, struct slice *bytes);

@@ -58,8 +58,7 @@ struct def *def_get(struct worker *w, struct slice canonical)
         d->refs = 2;
         d->worker = w;
         d->canonical = slice_dup(canonical);
-        d->hash = definition_hash(canonical);
-        d->shard = definition_shard(d->hash, w->n_shards);
+        d->shard = definition_shard(definition_hash(canonical), w->n_shards);
         d->in_table = true;
         lru_node_init(&d->lru);
         for (int i = 0; i < DEF_ASKS; i++)

@@ -19,7 +19,6 @@ struct def {
         uint32_t refs;
         struct worker *worker;
         struct slice canonical; /* owned */
-        uint64_t hash;
         uint32_t shard;
         struct shape *shape; /* NULL: not resolved, or gone */
         struct slice schema; /* owned; value of electric-schema */

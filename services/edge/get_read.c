@@ -83,7 +83,7 @@ void get_read(struct get *g)
                 at_end(g, known_lsn(g));
                 return;
         }
-        if (chunk_read(g->w, g->shape, g->def->hash, &g->offset, &g->reader, on_chunk, g))
+        if (chunk_read(g->w, g->shape, &g->offset, &g->reader, on_chunk, g))
                 on_chunk(g);
 }
 

@@ -34,15 +34,13 @@ static void append_entry(struct engine *e, struct shape *s, const struct renderi
 
 /* What protocol §7.4 says about a change whose relation or kind leaves the shape no way to go on.
  */
-static bool must_go(const struct route *r, const struct match_rows *rows, const struct shape *s,
-                    enum gone_cause *cause)
+static bool must_go(const struct route *r, const struct match_rows *rows, enum gone_cause *cause)
 {
-        enum drift drift = rows->view->drift;
         if (r->change->kind == CHANGE_TRUNCATE) {
                 *cause = GONE_TRUNCATED;
                 return true;
         }
-        if (drift == DRIFT_LOST || (drift == DRIFT_ADDED && s->all_columns)) {
+        if (rows->view->lost) {
                 *cause = GONE_CHANGED;
                 return true;
         }
@@ -62,7 +60,7 @@ static void route_to_shape(void *arg, const struct match_rows *rows, struct shap
                 return;
         if (shape_skips(s, r->txn->xid, r->txn->commit_lsn))
                 return;
-        if (must_go(r, rows, s, &cause)) {
+        if (must_go(r, rows, &cause)) {
                 engine_remove(r->e, s, cause, SLICE_EMPTY);
                 return;
         }

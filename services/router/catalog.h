@@ -9,6 +9,7 @@
 #include "common/base/buf.h"
 #include "common/wire/definition.h"
 #include "services/router/table.h"
+#include "services/router/where.h"
 
 /* The verdict on a definition. */
 struct catalog_answer {
@@ -18,6 +19,7 @@ struct catalog_answer {
         struct table *table;    /* status 0: owned */
         uint32_t *columns;      /* selected columns, indexes into table->columns, attribute order */
         uint32_t n_columns;
+        struct where *where; /* owned; NULL: every row */
 };
 
 /* An empty answer: status 0, nothing selected. */
@@ -44,8 +46,9 @@ typedef void catalog_callback(void *arg, struct catalog_answer *answer);
  * this thread, when the queue is full. */
 void catalog_request(struct catalog *c, struct slice definition, catalog_callback *cb, void *arg);
 
-/* Pure part, for tests and for the worker: selects the columns. Fills status/body on a fault, else
- * columns. Takes nothing; `out` was made by catalog_answer_init(). */
+/* Pure part, for tests and for the worker: selects the columns and compiles the clause. Fills
+ * status/body on a fault, else columns and where. Takes nothing; `out` was made by
+ * catalog_answer_init(). */
 void catalog_judge(const struct definition *d, const struct table *t, struct catalog_answer *out);
 
 /* Reconciler: called from the worker every period for all watched tables, see catalog_watch().

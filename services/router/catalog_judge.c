@@ -6,6 +6,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "services/router/catalog_verdict.h"
+#include "services/router/clause.h"
 
 /* ---- verdicts */
 
@@ -19,6 +20,7 @@ void catalog_answer_fini(struct catalog_answer *a)
 {
         buf_fini(&a->body);
         table_free(a->table);
+        where_free(a->where);
         mem_free(a->columns);
         *a = (struct catalog_answer){0};
 }
@@ -27,6 +29,7 @@ void catalog_answer_fini(struct catalog_answer *a)
 static void refuse(struct catalog_answer *a, const char *field, const struct buf *text)
 {
         a->status = 400;
+        a->n_columns = 0;
         buf_reset(&a->body);
         buf_puts(&a->body, "{\"message\":\"Invalid request\",\"errors\":{");
         buf_put_json_string(&a->body, slice_cstr(field));
@@ -244,6 +247,67 @@ static void judge_columns(const struct definition *d, const struct table *t, con
         mem_free(set);
 }
 
+/* ---- the clause */
+
+static const struct {
+        enum collation needs;
+        const char *text;
+} collation_rules[] = {
+        {COLLATION_EQUAL_BYTES, "columns with a nondeterministic collation are not supported in "
+                                "this context"},
+        {COLLATION_BYTEWISE, "comparing the order of strings is only supported with the "
+                             "collations C, POSIX and C.UTF-8"},
+        {COLLATION_UTF8_CASE, "lower, upper and ILIKE are only supported with the libc locales of "
+                              "UTF-8 that have the common rules of upper and lower case"},
+};
+
+/* What all columns that the clause reads have; without any, what all of the table's have. */
+static unsigned collation_of(const struct where *w, const struct table *t)
+{
+        unsigned used = COLLATION_ALL, all = COLLATION_ALL;
+        bool uses_any = false;
+        for (uint32_t i = 0; i < t->n_columns; i++) {
+                all &= t->columns[i].collation;
+                if (!where_uses(w, i))
+                        continue;
+                used &= t->columns[i].collation;
+                uses_any = true;
+        }
+        return uses_any ? used : all;
+}
+
+/* Of what the evaluator cannot do as this database does it, the text; NULL: nothing. */
+static const char *judge_collation(const struct where *w, const struct table *t)
+{
+        unsigned needs = COLLATION_EQUAL_BYTES, has = collation_of(w, t);
+        if (where_needs_bytewise_collation(w))
+                needs |= COLLATION_BYTEWISE;
+        if (where_needs_utf8_ctype(w))
+                needs |= COLLATION_UTF8_CASE;
+        for (size_t i = 0; i < sizeof(collation_rules) / sizeof(*collation_rules); i++)
+                if (collation_rules[i].needs & needs & ~has)
+                        return collation_rules[i].text;
+        return NULL;
+}
+
+static void judge_where(const struct definition *d, const struct table *t,
+                        struct catalog_answer *out)
+{
+        struct buf why;
+        buf_init(&why, CATALOG_BODY_MAX_BYTES);
+        int err = clause_compile(d, t, &out->where, &why);
+        if (err) {
+                refuse(out, "where", &why);
+        } else if (out->where) {
+                const char *fault = judge_collation(out->where, t);
+                if (fault) {
+                        buf_puts(&why, fault);
+                        refuse(out, "where", &why);
+                }
+        }
+        buf_fini(&why);
+}
+
 void catalog_judge(const struct definition *d, const struct table *t, struct catalog_answer *out)
 {
         CHECK_OBJ(t, TABLE_MAGIC);
@@ -260,4 +324,6 @@ void catalog_judge(const struct definition *d, const struct table *t, struct cat
         else
                 judge_default(t, queryable, out);
         mem_free(queryable);
+        if (out->status == 0)
+                judge_where(d, t, out);
 }

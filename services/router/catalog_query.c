@@ -24,22 +24,36 @@ enum field {
         F_IS_ENUM,
         F_GENERATED,
         F_BASE_TYPE,
-        F_PK_INDEX
+        F_PK_INDEX,
+        F_COLLATION_PROVIDER,
+        F_COLLATE,
+        F_CTYPE,
+        F_DETERMINISTIC
 };
 
 /* An array type is one whose element names it as its array: oidvector, name and point have
  * elements, too. `base` follows domains to what they are made of. Included columns of a covering
- * key are not part of it. */
+ * key are not part of it. A column has its own collation or the database's; before Postgres 15 the
+ * latter was always libc's, and 17 brought one of its own, which has no column in 16. */
 #define SELECT_TABLES                                                                              \
         "SELECT c.oid, n.nspname, c.relname, c.relkind, a.attname, a.atttypid,"                    \
         " coalesce(e.typname, t.typname), a.atttypmod,"                                            \
         " CASE WHEN e.oid IS NULL THEN 0 ELSE greatest(a.attndims, 1) END,"                        \
         " a.attnotnull, t.typtype = 'e', a.attgenerated, base.oid,"                                \
-        " CASE WHEN pk.place < i.indnkeyatts THEN pk.place END"                                    \
+        " CASE WHEN pk.place < i.indnkeyatts THEN pk.place END,"                                   \
+        " CASE WHEN own.oid IS NULL THEN coalesce(pg_catalog.to_jsonb(db)->>'datlocprovider', "    \
+        "'c')"                                                                                     \
+        " ELSE own.collprovider::text END,"                                                        \
+        " CASE WHEN own.oid IS NULL THEN db.datcollate ELSE own.collcollate END,"                  \
+        " CASE WHEN own.oid IS NULL THEN db.datctype ELSE own.collctype END,"                      \
+        " coalesce(own.collisdeterministic, true)"                                                 \
         " FROM pg_catalog.pg_class c"                                                              \
+        " JOIN pg_catalog.pg_database db ON db.datname = pg_catalog.current_database()"            \
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                                \
         " LEFT JOIN pg_catalog.pg_attribute a"                                                     \
         " ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"                           \
+        " LEFT JOIN pg_catalog.pg_collation own"                                                   \
+        " ON own.oid = a.attcollation AND own.collprovider <> 'd'"                                 \
         " LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"                                    \
         " LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid"              \
         " LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary"                \
@@ -100,6 +114,47 @@ static enum render_as render_of(uint32_t base_type)
         return base_type == INET_OID ? RENDER_INET : RENDER_TEXT;
 }
 
+static bool is_bytewise(struct slice collate)
+{
+        static const char *const names[] = {"C", "POSIX", "C.UTF-8", "C.utf8"};
+        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+                if (slice_eq(collate, slice_cstr(names[i])))
+                        return true;
+        return false;
+}
+
+/* A locale of UTF-8 whose case rules are the common ones. */
+static bool has_utf8_case(struct slice ctype)
+{
+        static const char *const own_rules[] = {"tr", "az", "lt", "crh", "tt"};
+        const char *dot = ctype.len ? memchr(ctype.p, '.', ctype.len) : NULL;
+        if (!dot)
+                return false;
+        struct slice charset = slice_of(dot, ctype.len - (size_t)(dot - ctype.p));
+        if (!slice_eq(charset, SLICE_LIT(".UTF-8")) && !slice_eq(charset, SLICE_LIT(".utf8")))
+                return false;
+        for (size_t i = 0; i < sizeof(own_rules) / sizeof(*own_rules); i++) {
+                size_t n = strlen(own_rules[i]);
+                if (ctype.len > n && memcmp(ctype.p, own_rules[i], n) == 0 && ctype.p[n] == '_')
+                        return false;
+        }
+        return true;
+}
+
+/* Providers: libc, ICU, and Postgres' own, whose order is bytewise in all of its locales. */
+static uint8_t collation_of(const struct rows *r, int row)
+{
+        char provider = PQgetvalue(r->res, row, F_COLLATION_PROVIDER)[0];
+        unsigned bits = 0;
+        if (PQgetvalue(r->res, row, F_DETERMINISTIC)[0] == 't')
+                bits |= COLLATION_EQUAL_BYTES;
+        if (provider == 'b' || (provider == 'c' && is_bytewise(text_at(r, row, F_COLLATE))))
+                bits |= COLLATION_BYTEWISE;
+        if (provider == 'c' && has_utf8_case(text_at(r, row, F_CTYPE)))
+                bits |= COLLATION_UTF8_CASE;
+        return (uint8_t)bits;
+}
+
 static void fill_column(const struct rows *r, int row, struct table_column *c)
 {
         c->name = slice_dup(text_at(r, row, F_COLUMN));
@@ -111,6 +166,7 @@ static void fill_column(const struct rows *r, int row, struct table_column *c)
         c->is_enum = PQgetvalue(r->res, row, F_IS_ENUM)[0] == 't';
         c->generated = is_generated(r, row);
         c->render = render_of(u32_at(r, row, F_BASE_TYPE));
+        c->collation = collation_of(r, row);
         c->pk_index = PQgetisnull(r->res, row, F_PK_INDEX) ? -1 : i32_at(r, row, F_PK_INDEX);
 }
 

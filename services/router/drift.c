@@ -2,7 +2,10 @@
  * carried over to it. */
 #include "services/router/engine.h"
 
+#include "common/base/assert.h"
 #include "common/base/mem.h"
+
+enum { WHY_MAX_BYTES = 4096 };
 
 static bool same_key(const struct table *a, const struct table *b)
 {
@@ -12,6 +15,12 @@ static bool same_key(const struct table *a, const struct table *b)
                 if (!slice_eq(a->columns[a->pk[i]].name, b->columns[b->pk[i]].name))
                         return false;
         return true;
+}
+
+/* What a clause may rely on besides the type. */
+static bool same_collation(const struct view *v, uint32_t column, const struct table_column *now)
+{
+        return !v->uses[column] || v->version->table->columns[column].collation == now->collation;
 }
 
 static bool same_column(const struct table_column *a, const struct table_column *b)
@@ -40,33 +49,36 @@ static bool still_fits(const struct view *v, const struct table *now)
         if (old->n_pk == 0 && (adds_column(old, now) || old->n_columns != now->n_columns))
                 return false;
         for (uint32_t i = 0; i < old->n_columns; i++) {
-                if (!projection_needs(v->projection, i))
+                if (!view_needs(v, i))
                         continue;
                 int at = table_find_column(now, old->columns[i].name);
-                if (at < 0 || !same_column(&old->columns[i], &now->columns[at]))
+                if (at < 0 || !same_column(&old->columns[i], &now->columns[at]) ||
+                    !same_collation(v, i, &now->columns[at]))
                         return false;
         }
         return true;
 }
 
-/* The same columns of the new description; the handle stays, the schema header may differ. */
-static void carry_over(struct engine *e, struct shape *s, struct slice encoded,
-                       const struct table *now)
+/* The clause speaks of columns by their place in the table. */
+static int recompile(const struct shape *s, const struct table *now, struct where **out)
 {
-        struct view *old = s->view, *view;
-        uint32_t *columns = mem_array(old->n_columns ? old->n_columns : 1, sizeof(*columns));
-        for (uint32_t i = 0; i < old->n_columns; i++) {
-                struct slice name = old->version->table->columns[old->columns[i]].name;
-                columns[i] = (uint32_t)table_find_column(now, name);
-        }
-        int err = match_view_decode(&e->shapes.match, now->oid, encoded, columns, old->n_columns,
-                                    old->replica, &view);
-        mem_free(columns);
-        if (err) {
-                engine_remove(e, s, GONE_CHANGED, SLICE_EMPTY);
-                return;
-        }
+        struct definition d;
+        struct buf why;
+        int err = definition_decode(s->definition, &d);
+        SLUICE_ASSERT(err == 0);
+        buf_init(&why, WHY_MAX_BYTES);
+        err = clause_compile(&d, now, out, &why);
+        buf_fini(&why);
+        definition_fini(&d);
+        return err;
+}
+
+static void move_to(struct engine *e, struct shape *s, struct clause *clause, struct view *view)
+{
+        struct view *old = s->view;
         match_remove(&e->shapes.match, s);
+        clause_free(s->clause);
+        s->clause = clause;
         s->view = view;
         match_add(&e->shapes.match, s);
         view_unref(old);
@@ -74,14 +86,45 @@ static void carry_over(struct engine *e, struct shape *s, struct slice encoded,
         engine_dirty(e, s);
 }
 
+/* The same columns of the new description; the handle stays, the schema header may differ. */
+static int carry_over(struct engine *e, struct shape *s, struct slice encoded,
+                      const struct table *now)
+{
+        struct view *old = s->view, *view;
+        struct where *where;
+        int err = recompile(s, now, &where);
+        if (err)
+                return err;
+        uint32_t *columns = mem_array(old->n_columns ? old->n_columns : 1, sizeof(*columns));
+        for (uint32_t i = 0; i < old->n_columns; i++) {
+                struct slice name = old->version->table->columns[old->columns[i]].name;
+                columns[i] = (uint32_t)table_find_column(now, name);
+        }
+        err = match_view_decode(&e->shapes.match, now->oid, encoded,
+                                &(struct view_spec){.columns = columns,
+                                                    .n_columns = old->n_columns,
+                                                    .replica = old->replica,
+                                                    .all_columns = old->all_columns,
+                                                    .where = where},
+                                &view);
+        mem_free(columns);
+        if (err)
+                where_free(where);
+        else
+                move_to(e, s, where ? clause_new(where, view->version->table) : NULL, view);
+        return err;
+}
+
 static void drift_shape(struct engine *e, struct shape *s, struct slice encoded,
                         const struct table *now)
 {
         const struct view *v = s->view;
-        if (!now || !still_fits(v, now) || (s->all_columns && adds_column(v->version->table, now)))
+        if (now && slice_eq(view_table_bytes(v), encoded))
+                return;
+        if (!now || !still_fits(v, now) ||
+            (v->all_columns && adds_column(v->version->table, now)) ||
+            carry_over(e, s, encoded, now) != 0)
                 engine_remove(e, s, GONE_CHANGED, SLICE_EMPTY);
-        else if (!slice_eq(view_table_bytes(v), encoded))
-                carry_over(e, s, encoded, now);
 }
 
 static bool is_known(const struct topic *t, struct slice encoded)

@@ -106,10 +106,17 @@ enum gone_cause {
         GONE_FAILED
 };
 
-/* Takes the table. The shape is WAITING and its view is kept until engine_job_done(). */
-struct shape *engine_create(struct engine *e, struct slice definition, bool all_columns,
-                            enum replica_mode replica, struct table *table, const uint32_t *columns,
-                            uint32_t n_columns);
+struct shape_spec {
+        struct slice definition, identity; /* copied */
+        struct table *table;               /* taken */
+        struct where *where;               /* taken; NULL: every row */
+        bool all_columns;
+        enum replica_mode replica;
+        const uint32_t *columns; /* selected, table column indexes in attribute order */
+        uint32_t n_columns;
+};
+/* The shape is WAITING and its view is kept until engine_job_done(). */
+struct shape *engine_create(struct engine *e, const struct shape_spec *spec);
 /* `detail`: for GONE_FAILED the encoded `failed` message, else ignored. The shape is freed by the
  * next commit; until then only its id, handle and state may be used. */
 void engine_remove(struct engine *e, struct shape *s, enum gone_cause cause, struct slice detail);

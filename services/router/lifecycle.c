@@ -26,18 +26,22 @@ static const struct {
 
 /* ---- coming */
 
-struct shape *engine_create(struct engine *e, struct slice definition, bool all_columns,
-                            enum replica_mode replica, struct table *table, const uint32_t *columns,
-                            uint32_t n_columns)
+struct shape *engine_create(struct engine *e, const struct shape_spec *spec)
 {
         CHECK_OBJ(e, ENGINE_MAGIC);
-        uint32_t oid = table->oid;
+        uint32_t oid = spec->table->oid;
         const struct topic *topic = match_topic(&e->shapes.match, oid);
         bool known = topic && topic->n_shapes > 0;
-        struct view *view = match_view(&e->shapes.match, table, columns, n_columns, replica);
+        struct view *view = match_view(&e->shapes.match, spec->table,
+                                       &(struct view_spec){.columns = spec->columns,
+                                                           .n_columns = spec->n_columns,
+                                                           .replica = spec->replica,
+                                                           .all_columns = spec->all_columns,
+                                                           .where = spec->where});
+        struct clause *clause = spec->where ? clause_new(spec->where, view->version->table) : NULL;
         uint64_t id = ++e->place.next_id * 256 + e->o.index;
-        struct shape *s = shape_new(id, e->o.wall_us(), definition, view);
-        s->all_columns = all_columns;
+        struct shape *s =
+                shape_new(id, e->o.wall_us(), spec->definition, spec->identity, clause, view);
         s->record_dirty = s->tail_dirty = true;
         hmap_put(&e->jobs, HMAP_KEY(id), view_ref(view));
         registry_add(&e->shapes, s);

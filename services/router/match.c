@@ -101,40 +101,59 @@ static void version_drop_if_unused(struct version *v)
 
 /* ---- views */
 
-static struct view *view_find(const struct version *v, const uint32_t *columns, uint32_t n,
-                              enum replica_mode replica)
+static bool uses_same(const struct view *w, const struct where *where)
+{
+        for (uint32_t i = 0; i < w->version->table->n_columns; i++)
+                if (w->uses[i] != (where && where_uses(where, i)))
+                        return false;
+        return true;
+}
+
+static struct view *view_find(const struct version *v, const struct view_spec *spec)
 {
         for (struct list *l = v->views.next; l != &v->views; l = l->next) {
                 struct view *w = LIST_OBJ(l, struct view, node);
-                if (w->replica == replica && w->n_columns == n &&
-                    memcmp(w->columns, columns, n * sizeof(*columns)) == 0)
+                if (w->replica == spec->replica && w->all_columns == spec->all_columns &&
+                    w->n_columns == spec->n_columns &&
+                    memcmp(w->columns, spec->columns, spec->n_columns * sizeof(*w->columns)) == 0 &&
+                    uses_same(w, spec->where))
                         return view_ref(w);
         }
         return NULL;
 }
 
-static struct view *view_new(struct version *v, const uint32_t *columns, uint32_t n,
-                             enum replica_mode replica)
+static struct view *view_new(struct version *v, const struct view_spec *spec)
 {
         struct view *w = mem_new(struct view);
+        uint32_t n = spec->n_columns;
         w->magic = VIEW_MAGIC;
         w->refs = 1;
         w->version = v;
-        w->replica = replica;
-        w->columns = mem_array(n ? n : 1, sizeof(*columns));
+        w->replica = spec->replica;
+        w->all_columns = spec->all_columns;
+        w->columns = mem_array(n ? n : 1, sizeof(*w->columns));
         if (n)
-                memcpy(w->columns, columns, n * sizeof(*columns));
+                memcpy(w->columns, spec->columns, n * sizeof(*w->columns));
         w->n_columns = n;
-        w->projection = projection_new(v->table, columns, n, replica);
+        w->uses = mem_zalloc(v->table->n_columns + 1);
+        for (uint32_t i = 0; i < v->table->n_columns; i++)
+                w->uses[i] = spec->where && where_uses(spec->where, i);
+        w->projection = projection_new(v->table, spec->columns, n, spec->replica);
         list_init(&w->shapes);
+        clause_index_init(&w->index);
         list_push_back(&v->views, &w->node);
         /* the next batch must place its columns */
         topic_forget_relation(v->topic);
         return w;
 }
 
-struct view *match_view(struct match *m, struct table *table, const uint32_t *columns, uint32_t n,
-                        enum replica_mode replica)
+static struct view *view_get(struct version *v, const struct view_spec *spec)
+{
+        struct view *w = view_find(v, spec);
+        return w ? w : view_new(v, spec);
+}
+
+struct view *match_view(struct match *m, struct table *table, const struct view_spec *spec)
 {
         struct buf encoded;
         buf_init(&encoded, TABLE_MAX_BYTES);
@@ -146,20 +165,19 @@ struct view *match_view(struct match *m, struct table *table, const uint32_t *co
         else
                 v = version_new(t, table, buf_slice(&encoded));
         buf_fini(&encoded);
-        struct view *w = view_find(v, columns, n, replica);
-        return w ? w : view_new(v, columns, n, replica);
+        return view_get(v, spec);
 }
 
-static bool columns_fit(const struct table *t, const uint32_t *columns, uint32_t n)
+static bool columns_fit(const struct table *t, const struct view_spec *spec)
 {
-        for (uint32_t i = 0; i < n; i++)
-                if (columns[i] >= t->n_columns)
+        for (uint32_t i = 0; i < spec->n_columns; i++)
+                if (spec->columns[i] >= t->n_columns)
                         return false;
         return true;
 }
 
-int match_view_decode(struct match *m, uint32_t oid, struct slice bytes, const uint32_t *columns,
-                      uint32_t n, enum replica_mode replica, struct view **out)
+int match_view_decode(struct match *m, uint32_t oid, struct slice bytes,
+                      const struct view_spec *spec, struct view **out)
 {
         struct topic *t = match_topic(m, oid);
         struct version *v = t ? version_find(t, bytes) : NULL;
@@ -167,17 +185,16 @@ int match_view_decode(struct match *m, uint32_t oid, struct slice bytes, const u
                 struct table *table;
                 if (table_decode(bytes, &table) != 0)
                         return ERR_CORRUPT;
-                if (table->oid != oid || !columns_fit(table, columns, n)) {
+                if (table->oid != oid || !columns_fit(table, spec)) {
                         table_free(table);
                         return ERR_CORRUPT;
                 }
-                *out = match_view(m, table, columns, n, replica);
+                *out = match_view(m, table, spec);
                 return 0;
         }
-        if (!columns_fit(v->table, columns, n))
+        if (!columns_fit(v->table, spec))
                 return ERR_CORRUPT;
-        struct view *w = view_find(v, columns, n, replica);
-        *out = w ? w : view_new(v, columns, n, replica);
+        *out = view_get(v, spec);
         return 0;
 }
 
@@ -197,8 +214,10 @@ void view_unref(struct view *v)
         SLUICE_ASSERT(list_empty(&v->shapes));
         struct version *version = v->version;
         list_remove(&v->node);
+        clause_index_fini(&v->index);
         projection_free(v->projection);
         mem_free(v->columns);
+        mem_free(v->uses);
         v->magic = 0;
         mem_free(v);
         version_drop_if_unused(version);
@@ -209,10 +228,16 @@ struct slice view_table_bytes(const struct view *v)
         return v->version->encoded;
 }
 
+bool view_needs(const struct view *v, uint32_t column)
+{
+        return v->uses[column] || projection_needs(v->projection, column);
+}
+
 void match_add(struct match *m, struct shape *s)
 {
         SLUICE_ASSERT(s->view->version->topic->match == m);
         list_push_back(&s->view->shapes, &s->in_view);
+        clause_index_add(&s->view->index, s);
         s->view->version->topic->n_shapes++;
 }
 
@@ -220,6 +245,7 @@ void match_remove(struct match *m, struct shape *s)
 {
         SLUICE_ASSERT(s->view->version->topic->match == m && !list_empty(&s->in_view));
         list_remove(&s->in_view);
+        clause_index_remove(&s->view->index, s);
         s->view->version->topic->n_shapes--;
 }
 
@@ -240,7 +266,7 @@ static bool view_lost(const struct view *w, const struct change_relation *r)
         if (!slice_eq(t->schema, r->schema) || !slice_eq(t->name, r->table))
                 return true;
         for (uint32_t i = 0; i < t->n_columns; i++) {
-                if (!projection_needs(w->projection, i))
+                if (!view_needs(w, i))
                         continue;
                 uint32_t at = w->version->source[i];
                 if (at == NO_SOURCE || r->columns[at].type_oid != t->columns[i].type_oid ||
@@ -265,7 +291,7 @@ static void place_columns(struct version *v, const struct change_relation *r)
         bool adds = relation_adds(v, r);
         for (struct list *l = v->views.next; l != &v->views; l = l->next) {
                 struct view *w = LIST_OBJ(l, struct view, node);
-                w->drift = view_lost(w, r) ? DRIFT_LOST : adds ? DRIFT_ADDED : DRIFT_NONE;
+                w->lost = (adds && w->all_columns) || view_lost(w, r);
         }
 }
 
@@ -311,19 +337,51 @@ static bool change_fits(const struct topic *t, const struct change *c)
         return t->relation.p && tuple_fits(t, &c->new_row) && tuple_fits(t, &c->old_row);
 }
 
-/* Where clauses will decide here; without one every row is in. */
-static void match_view_shapes(const struct match_rows *rows, struct shape *only, match_callback *cb,
-                              void *arg)
+struct routing {
+        const struct match_rows *rows;
+        match_callback *cb;
+        void *arg;
+};
+
+static void judge_shape(void *arg, struct shape *s)
 {
-        bool old_in = rows->old_row.n > 0, new_in = rows->new_row.n > 0;
+        const struct routing *r = arg;
+        bool old_in = clause_has(s->clause, r->rows->old_row);
+        bool new_in = clause_has(s->clause, r->rows->new_row);
+        if (old_in || new_in)
+                r->cb(r->arg, r->rows, s, old_in, new_in);
+}
+
+static void tell_all(const struct match_rows *rows, struct shape *only, match_callback *cb,
+                     void *arg)
+{
         if (only) {
-                cb(arg, rows, only, old_in, new_in);
+                cb(arg, rows, only, false, false);
                 return;
         }
         for (struct list *l = rows->view->shapes.next, *next; l != &rows->view->shapes; l = next) {
                 next = l->next;
-                cb(arg, rows, LIST_OBJ(l, struct shape, in_view), old_in, new_in);
+                cb(arg, rows, LIST_OBJ(l, struct shape, in_view), false, false);
         }
+}
+
+/* So does a truncate. */
+static bool lacks_old_row(const struct change *c)
+{
+        return c->kind != CHANGE_INSERT && c->old_row.n == 0;
+}
+
+static void match_view_shapes(const struct match_rows *rows, const struct change *c,
+                              struct shape *only, match_callback *cb, void *arg)
+{
+        struct routing routing = {rows, cb, arg};
+        if (rows->view->lost || lacks_old_row(c))
+                tell_all(rows, only, cb, arg);
+        else if (only)
+                judge_shape(&routing, only);
+        else
+                clause_index_find(&rows->view->index, rows->old_row, rows->new_row, judge_shape,
+                                  &routing);
 }
 
 static void match_version(const struct version *v, const struct change *c, struct shape *only,
@@ -337,7 +395,7 @@ static void match_version(const struct version *v, const struct change *c, struc
                 next = l->next;
                 rows.view = LIST_OBJ(l, struct view, node);
                 if (!only || only->view == rows.view)
-                        match_view_shapes(&rows, only, cb, arg);
+                        match_view_shapes(&rows, c, only, cb, arg);
         }
 }
 

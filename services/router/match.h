@@ -2,8 +2,9 @@
  * those shapes know.
  *
  *   table oid ──▶ topic ──▶ version: one description of the table, as a shape's record keeps it
- *                              └──▶ view: columns and replica mode, one rendering
- *                                      └──▶ shapes
+ *                              └──▶ view: columns, replica mode and what else clauses read:
+ *                                   one rendering, one verdict when the relation changes
+ *                                      └──▶ shapes, by the values their clauses ask for (clause.h)
  *
  * A relation as the stream describes it is compared with a version by name; what a difference means
  * for a shape is decided when a change is about to be applied to it, for only then it is certain
@@ -18,6 +19,7 @@
 #include "common/base/hmap.h"
 #include "common/base/list.h"
 #include "common/wire/change.h"
+#include "services/router/clause.h"
 #include "services/router/render.h"
 #include "services/router/shape.h"
 
@@ -43,12 +45,13 @@ struct version {
         struct change_value *old_row, *new_row; /* rows being matched, table order */
 };
 
-/* How the relation last seen differs from what a view was made for. */
-enum drift {
-        DRIFT_NONE,
-        DRIFT_ADDED, /* new columns: shapes of all columns must go */
-        DRIFT_LOST /* a column that is needed, or the table's name, is another: every shape must go
-                    */
+/* What shapes of a view have in common. */
+struct view_spec {
+        const uint32_t *columns; /* selected, table column indexes in attribute order */
+        uint32_t n_columns;
+        enum replica_mode replica;
+        bool all_columns;          /* now and later: a new column is one that it lacks */
+        const struct where *where; /* NULL: every row; here only which columns it uses counts */
 };
 
 /* Shapes and snapshot jobs hold references. */
@@ -57,11 +60,14 @@ struct view {
         struct list node;
         struct version *version;
         struct projection *projection; /* owned */
-        uint32_t *columns;             /* owned, table column indexes in attribute order */
+        uint32_t *columns;             /* owned */
         uint32_t n_columns;
         enum replica_mode replica;
-        enum drift drift;
+        bool all_columns;
+        bool *uses; /* owned; by table column index: the clauses read it */
+        bool lost;  /* the relation last seen is not what its shapes are made of: they must go */
         struct list shapes;
+        struct clause_index index; /* of the same shapes */
 };
 
 enum { VIEW_MAGIC = 0x71e30001 };
@@ -74,15 +80,16 @@ void match_init(struct match *m);
 /* Every shape and view must be gone. */
 void match_fini(struct match *m);
 
-/* Takes the table. The view of these columns, new or found, with a reference for the caller. */
-struct view *match_view(struct match *m, struct table *table, const uint32_t *columns, uint32_t n,
-                        enum replica_mode replica);
+/* Takes the table. The view as specified, new or found, with a reference for the caller. */
+struct view *match_view(struct match *m, struct table *table, const struct view_spec *spec);
 /* The same from a record's bytes, decoded only when they are new. ERR_CORRUPT. */
-int match_view_decode(struct match *m, uint32_t oid, struct slice table, const uint32_t *columns,
-                      uint32_t n, enum replica_mode replica, struct view **out);
+int match_view_decode(struct match *m, uint32_t oid, struct slice table,
+                      const struct view_spec *spec, struct view **out);
 struct view *view_ref(struct view *v);
 void view_unref(struct view *v);
 struct slice view_table_bytes(const struct view *v);
+/* Whether rows for its shapes need the column: for rendering or for a clause. */
+bool view_needs(const struct view *v, uint32_t column);
 /* The view must be of this match. */
 void match_add(struct match *m, struct shape *s);
 void match_remove(struct match *m, struct shape *s);
@@ -100,8 +107,9 @@ struct match_rows {
  * the shape may be removed by it, others not. */
 typedef void match_callback(void *arg, const struct match_rows *rows, struct shape *s, bool old_in,
                             bool new_in);
-/* Every shape that may be concerned, or `only` that one. A truncate concerns all, with neither row.
- * ERR_FORMAT: the change does not fit its relation. */
+/* Every shape that one of the rows belongs to, or `only` that one. Every shape of a view without
+ * exception when the change cannot be judged: a truncate, a row that is missing, a relation that is
+ * another. ERR_FORMAT: the change does not fit its relation. */
 int match_change(struct match *m, const struct change *c, struct shape *only, match_callback *cb,
                  void *arg);
 

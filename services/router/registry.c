@@ -3,12 +3,29 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/obs/log.h"
 #include "common/wire/definition.h"
+#include "services/router/clause.h"
+
+enum {
+        ALIASES_MAX = 4,
+        ALIAS_MAX_BYTES = 4096,
+        IDENTITY_MAX_BYTES = 1 << 24,
+        WHY_MAX_BYTES = 4096
+};
+
+/* A spelling of a definition that is not the shape's own. */
+struct alias {
+        struct alias *next;
+        struct slice definition; /* owned */
+};
 
 void registry_init(struct registry *r)
 {
         hmap_init(&r->by_id);
         hmap_init(&r->by_hash);
+        hmap_init(&r->by_identity);
+        hmap_init(&r->aliases);
         match_init(&r->match);
 }
 
@@ -23,6 +40,8 @@ void registry_fini(struct registry *r)
         match_fini(&r->match);
         hmap_fini(&r->by_id);
         hmap_fini(&r->by_hash);
+        hmap_fini(&r->by_identity);
+        hmap_fini(&r->aliases);
 }
 
 void registry_add(struct registry *r, struct shape *s)
@@ -30,6 +49,8 @@ void registry_add(struct registry *r, struct shape *s)
         CHECK_OBJ(s, SHAPE_MAGIC);
         SLUICE_ASSERT(!hmap_put(&r->by_id, HMAP_KEY(s->id), s));
         s->next_same = hmap_put(&r->by_hash, HMAP_KEY(s->hash), s);
+        uint64_t identity = definition_hash(s->identity);
+        s->next_alike = hmap_put(&r->by_identity, HMAP_KEY(identity), s);
         match_add(&r->match, s);
 }
 
@@ -48,12 +69,45 @@ static void remove_same(struct registry *r, struct shape *s)
         first->next_same = s->next_same;
 }
 
+static void remove_alike(struct registry *r, struct shape *s)
+{
+        uint64_t hash = definition_hash(s->identity);
+        struct shape *first = hmap_find(&r->by_identity, HMAP_KEY(hash));
+        if (first != s) {
+                while (first->next_alike != s)
+                        first = first->next_alike;
+                first->next_alike = s->next_alike;
+        } else if (s->next_alike) {
+                hmap_put(&r->by_identity, HMAP_KEY(hash), s->next_alike);
+        } else {
+                hmap_take(&r->by_identity, HMAP_KEY(hash));
+        }
+}
+
+static void drop_alias(struct registry *r, struct alias *a)
+{
+        hmap_take(&r->aliases, a->definition);
+        mem_free((void *)a->definition.p);
+        mem_free(a);
+}
+
+static void drop_aliases(struct registry *r, struct shape *s)
+{
+        while (s->aliases) {
+                struct alias *a = s->aliases;
+                s->aliases = a->next;
+                drop_alias(r, a);
+        }
+}
+
 void registry_remove(struct registry *r, struct shape *s)
 {
         CHECK_OBJ(s, SHAPE_MAGIC);
         SLUICE_ASSERT(hmap_take(&r->by_id, HMAP_KEY(s->id)) == s);
         remove_same(r, s);
-        s->next_same = NULL;
+        remove_alike(r, s);
+        drop_aliases(r, s);
+        s->next_same = s->next_alike = NULL;
         match_remove(&r->match, s);
 }
 
@@ -68,7 +122,42 @@ struct shape *registry_find_definition(const struct registry *r, struct slice de
         struct shape *s = hmap_find(&r->by_hash, HMAP_KEY(hash));
         while (s && !slice_eq(s->definition, definition))
                 s = s->next_same;
+        return s ? s : hmap_find(&r->aliases, definition);
+}
+
+struct shape *registry_find_identity(const struct registry *r, struct slice identity)
+{
+        uint64_t hash = definition_hash(identity);
+        struct shape *s = hmap_find(&r->by_identity, HMAP_KEY(hash));
+        while (s && !slice_eq(s->identity, identity))
+                s = s->next_alike;
         return s;
+}
+
+/* The newest are kept: who asks for a shape in ever new words finds those of others again. */
+static void drop_old_aliases(struct registry *r, struct shape *s)
+{
+        struct alias **at = &s->aliases;
+        for (int i = 0; *at && i < ALIASES_MAX; i++)
+                at = &(*at)->next;
+        while (*at) {
+                struct alias *old = *at;
+                *at = old->next;
+                drop_alias(r, old);
+        }
+}
+
+void registry_add_alias(struct registry *r, struct shape *s, struct slice definition)
+{
+        CHECK_OBJ(s, SHAPE_MAGIC);
+        if (definition.len > ALIAS_MAX_BYTES || registry_find_definition(r, definition))
+                return;
+        struct alias *a = mem_new(struct alias);
+        a->definition = slice_dup(definition);
+        a->next = s->aliases;
+        s->aliases = a;
+        SLUICE_ASSERT(!hmap_put(&r->aliases, a->definition, s));
+        drop_old_aliases(r, s);
 }
 
 size_t registry_count(const struct registry *r)
@@ -83,21 +172,55 @@ struct shape *registry_next(const struct registry *r, size_t *cursor)
 
 /* ---- loading */
 
-static int load_shape(struct registry *r, uint64_t id, const struct shape_record *rec,
-                      const struct shape_tail *tail, lsn_t applied)
+static int load_view(struct registry *r, const struct shape_record *rec, const struct definition *d,
+                     const struct where *where, struct view **out)
 {
-        struct definition d;
-        struct view *view;
-        if (definition_decode(rec->definition, &d) != 0)
+        struct view_spec spec = {.columns = rec->columns,
+                                 .n_columns = rec->n_columns,
+                                 .replica = d->replica,
+                                 .all_columns = !d->has_columns && !d->has_queryable,
+                                 .where = where};
+        return match_view_decode(&r->match, rec->head.oid, rec->table, &spec, out);
+}
+
+/* The clause was accepted once, for the table as the record describes it. ERR_INVAL: this program
+ * would refuse it. */
+static int load_where(const struct shape_record *rec, const struct definition *d,
+                      struct where **out)
+{
+        struct table *table;
+        struct buf why;
+        *out = NULL;
+        if (d->where.len == 0)
+                return 0;
+        if (table_decode(rec->table, &table) != 0)
                 return ERR_CORRUPT;
-        int err = match_view_decode(&r->match, rec->head.oid, rec->table, rec->columns,
-                                    rec->n_columns, d.replica, &view);
-        bool all_columns = !d.has_columns;
-        definition_fini(&d);
+        buf_init(&why, WHY_MAX_BYTES);
+        int err = clause_compile(d, table, out, &why);
         if (err)
-                return err;
-        struct shape *s = shape_new(id, rec->head.created_us, rec->definition, view);
-        s->all_columns = all_columns;
+                log_warning("clause_refused", "a shape is dropped, its clause is refused now: %.*s",
+                            SLICE_FMT(buf_slice(&why)));
+        buf_fini(&why);
+        table_free(table);
+        return err;
+}
+
+static struct shape *make_shape(uint64_t id, const struct shape_record *rec,
+                                const struct definition *d, struct where *where, struct view *view)
+{
+        struct buf identity;
+        buf_init(&identity, IDENTITY_MAX_BYTES);
+        clause_identity(d, where, &identity);
+        struct clause *clause = where ? clause_new(where, view->version->table) : NULL;
+        struct shape *s = shape_new(id, rec->head.created_us, rec->definition, buf_slice(&identity),
+                                    clause, view);
+        buf_fini(&identity);
+        return s;
+}
+
+static void resume(struct shape *s, const struct shape_record *rec, const struct shape_tail *tail,
+                   lsn_t applied)
+{
         s->stored = true;
         s->tail = *tail;
         shape_set_state(s, SHAPE_HELD);
@@ -105,8 +228,29 @@ static int load_shape(struct registry *r, uint64_t id, const struct shape_record
         shape_set_state(s, SHAPE_COMPLETE);
         if (rec->has_filter && lsn_cmp(rec->filter.insert_lsn, applied) > 0)
                 s->filter = shape_snapshot_dup(&rec->filter);
-        registry_add(r, s);
-        return 0;
+}
+
+static int load_shape(struct registry *r, uint64_t id, const struct shape_record *rec,
+                      const struct shape_tail *tail, lsn_t applied)
+{
+        struct definition d;
+        struct where *where;
+        struct view *view;
+        if (definition_decode(rec->definition, &d) != 0)
+                return ERR_CORRUPT;
+        int err = load_where(rec, &d, &where);
+        if (!err) {
+                err = load_view(r, rec, &d, where, &view);
+                if (err)
+                        where_free(where);
+        }
+        if (!err) {
+                struct shape *s = make_shape(id, rec, &d, where, view);
+                resume(s, rec, tail, applied);
+                registry_add(r, s);
+        }
+        definition_fini(&d);
+        return err;
 }
 
 static int load_record(struct registry *r, uint64_t id, struct slice bytes,
@@ -131,7 +275,9 @@ void registry_load(struct registry *r, struct store_txn *t, lsn_t applied, struc
                         continue;
                 }
                 int err = load_record(r, id, bytes, &tail, applied);
-                if (err && t->err == 0)
+                if (err == ERR_INVAL)
+                        buf_put(incomplete, &id, sizeof(id));
+                else if (err && t->err == 0)
                         t->err = err;
         }
 }

@@ -14,7 +14,9 @@
 
 struct registry {
         struct hmap by_id;
-        struct hmap by_hash; /* definition hash -> chain by next_same */
+        struct hmap by_hash;     /* definition hash -> chain by next_same */
+        struct hmap by_identity; /* identity hash -> chain by next_alike */
+        struct hmap aliases;     /* definition -> shape, for some that are not the shape's own */
         struct match match;
 };
 
@@ -28,6 +30,11 @@ void registry_remove(struct registry *r, struct shape *s);
 /* Borrowed or NULL. */
 struct shape *registry_find(const struct registry *r, uint64_t id);
 struct shape *registry_find_definition(const struct registry *r, struct slice definition);
+/* By what the definition means, see clause_identity(). */
+struct shape *registry_find_identity(const struct registry *r, struct slice identity);
+/* Another definition of the same shape, to be found from now on. A few are kept for each shape and
+ * none for long: a definition that is not found has to be looked up again. */
+void registry_add_alias(struct registry *r, struct shape *s, struct slice definition);
 size_t registry_count(const struct registry *r);
 /* Starts with *cursor = 0; the shape returned may be removed. */
 struct shape *registry_next(const struct registry *r, size_t *cursor);

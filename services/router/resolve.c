@@ -6,14 +6,12 @@
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 #include "common/wire/definition.h"
+#include "services/router/clause.h"
 #include "services/router/health.h"
 #include "services/router/reply.h"
 
-enum { SCHEMA_MAX_BYTES = 8 << 20, BUSY_RETRY_S = 1 };
+enum { SCHEMA_MAX_BYTES = 8 << 20, CLAUSE_MAX_BYTES = 1 << 24, BUSY_RETRY_S = 1 };
 
-#define NOT_YET_WHERE                                                                              \
-        "{\"message\":\"Invalid request\",\"errors\":{\"where\":[\"where clauses are not "         \
-        "supported yet\"]}}"
 #define MISMATCH                                                                                   \
         "The specified shape definition and handle do not match. Please ensure the shape "         \
         "definition is correct or omit the shape handle from the request to obtain a new one."
@@ -27,8 +25,9 @@ struct resolve {
 struct lookup {
         struct resolve *resolve;
         struct slice definition; /* owned */
-        struct list waiting;     /* struct request */
+        struct list waiting;     /* struct request: one that deletes, or any number of others */
         struct catalog_answer answer;
+        struct buf identity, where_sql; /* of a definition that is valid */
 };
 
 /* One call. */
@@ -37,7 +36,7 @@ struct request {
         struct list node;
         struct rpc_call *call;                  /* NULL: answered, or waiting in a lookup's list */
         struct slice definition, wanted_handle; /* owned */
-        bool create;
+        bool create, deletes;
         /* the answer, sent after the commit */
         struct buf handle, schema;
         bool started;
@@ -89,13 +88,54 @@ static void reply_found(struct request *q)
         reply_send(take_call(q), &m);
 }
 
-/* ---- creating */
+static void reply_deleted(struct request *q)
+{
+        union msg m = {.delete_ok = {.type = MSG_delete_ok, .handle = buf_slice(&q->handle)}};
+        reply_send(take_call(q), &m);
+}
+
+/* What was done is committed, unless there is an error. */
+static void reply_done(struct request *q, int err)
+{
+        if (!q->call)
+                return;
+        if (err)
+                reply_not_active(take_call(q));
+        else if (q->deletes)
+                reply_deleted(q);
+        else
+                reply_found(q);
+}
+
+/* ---- deleting */
+
+static void delete_shape(struct engine *e, struct shape *s, bool full, struct request *q)
+{
+        if (!s) {
+                reply_refuse(take_call(q), 404, SLICE_LIT("No existing shape found"), 0);
+                return;
+        }
+        if (full) {
+                reply_not_active(take_call(q));
+                return;
+        }
+        shape_handle(s->id, s->created_us, &q->handle);
+        if (q->wanted_handle.len && !slice_eq(q->wanted_handle, buf_slice(&q->handle))) {
+                reply_refuse(take_call(q), 400, SLICE_LIT(MISMATCH), 0);
+                return;
+        }
+        engine_remove(e, s, GONE_DELETED, SLICE_EMPTY);
+}
+
+/* ---- looking up */
 
 static void lookup_free(struct lookup *l)
 {
         while (!list_empty(&l->waiting))
                 request_free(LIST_OBJ(l->waiting.next, struct request, node));
         catalog_answer_fini(&l->answer);
+        buf_fini(&l->identity);
+        buf_fini(&l->where_sql);
         mem_free((void *)l->definition.p);
         mem_free(l);
 }
@@ -108,65 +148,107 @@ static void refuse_all(struct lookup *l, uint64_t status, struct slice body, uin
         }
 }
 
-static struct shape *create(struct resolve *r, struct engine *e, struct lookup *l,
-                            const struct definition *d)
+static struct shape *create(struct resolve *r, struct engine *e, struct lookup *l)
 {
-        struct table *table = l->answer.table;
-        l->answer.table = NULL;
-        struct shape *s = engine_create(e, l->definition, !d->has_columns, d->replica, table,
-                                        l->answer.columns, l->answer.n_columns);
-        struct snapshot_job job = {.shape_id = s->id,
-                                   .projection = s->view->projection,
-                                   .where_sql = SLICE_EMPTY,
-                                   .only_end = d->log == LOG_CHANGES_ONLY};
-        int err = snapshot_submit(r->o.snapshots, &job);
-        SLUICE_ASSERT(err == 0); /* max_jobs */
-        return s;
-}
-
-/* The verdict is here: create the shape or say why not. */
-static void judge(struct resolve *r, struct engine *e, bool full, struct lookup *l)
-{
-        const struct catalog_answer *a = &l->answer;
         struct definition d;
         int err = definition_decode(l->definition, &d);
         SLUICE_ASSERT(err == 0);
-        if (a->status != 0) {
-                refuse_all(l, a->status, buf_slice(&a->body), a->retry_after_s);
-        } else if (d.where.len > 0) {
-                refuse_all(l, 400, SLICE_LIT(NOT_YET_WHERE), 0);
-        } else if (full || hmap_count(&e->jobs) >= r->o.max_jobs) {
-                refuse_all(l, 503,
-                           SLICE_LIT("{\"message\":\"Failed to create shape, please retry\"}"),
-                           BUSY_RETRY_S);
-        } else {
-                struct shape *s = create(r, e, l, &d);
-                for (struct list *n = l->waiting.next; n != &l->waiting; n = n->next)
-                        describe(s, LIST_OBJ(n, struct request, node));
-        }
+        struct shape_spec spec = {.definition = l->definition,
+                                  .identity = buf_slice(&l->identity),
+                                  .table = l->answer.table,
+                                  .where = l->answer.where,
+                                  .all_columns = !d.has_columns && !d.has_queryable,
+                                  .replica = d.replica,
+                                  .columns = l->answer.columns,
+                                  .n_columns = l->answer.n_columns};
+        l->answer.table = NULL;
+        l->answer.where = NULL;
+        struct shape *s = engine_create(e, &spec);
+        struct snapshot_job job = {.shape_id = s->id,
+                                   .projection = s->view->projection,
+                                   .where_sql = buf_slice(&l->where_sql),
+                                   .only_end = d.log == LOG_CHANGES_ONLY};
+        err = snapshot_submit(r->o.snapshots, &job);
+        SLUICE_ASSERT(err == 0); /* max_jobs */
         definition_fini(&d);
+        return s;
+}
+
+static void refuse_busy(struct lookup *l)
+{
+        refuse_all(l, 503, SLICE_LIT("{\"message\":\"Failed to create shape, please retry\"}"),
+                   BUSY_RETRY_S);
+}
+
+/* Another spelling of what is there, or a new shape. */
+static void find_or_create(struct resolve *r, struct engine *e, bool full, struct lookup *l)
+{
+        struct shape *s = registry_find_identity(&e->shapes, buf_slice(&l->identity));
+        if (s) {
+                registry_add_alias(&e->shapes, s, l->definition);
+        } else if (full || hmap_count(&e->jobs) >= r->o.max_jobs) {
+                refuse_busy(l);
+                return;
+        } else {
+                s = create(r, e, l);
+        }
+        for (struct list *n = l->waiting.next; n != &l->waiting; n = n->next)
+                describe(s, LIST_OBJ(n, struct request, node));
+}
+
+/* The verdict is here. */
+static void judge(struct resolve *r, struct engine *e, bool full, struct lookup *l)
+{
+        const struct catalog_answer *a = &l->answer;
+        struct request *first = LIST_OBJ(l->waiting.next, struct request, node);
+        bool valid = a->status == 0;
+        if (first->deletes && (valid || a->status == 400))
+                delete_shape(e,
+                             valid ? registry_find_identity(&e->shapes, buf_slice(&l->identity))
+                                   : NULL,
+                             full, first);
+        else if (!valid)
+                refuse_all(l, a->status, buf_slice(&a->body), a->retry_after_s);
+        else
+                find_or_create(r, e, full, l);
+}
+
+/* Lookups for deleting are not shared. */
+static void forget(struct lookup *l)
+{
+        if (hmap_find(&l->resolve->lookups, l->definition) == l)
+                hmap_take(&l->resolve->lookups, l->definition);
 }
 
 static void run_answer(void *arg, struct engine *e, bool full)
 {
         struct lookup *l = arg;
-        hmap_take(&l->resolve->lookups, l->definition);
+        forget(l);
         judge(l->resolve, e, full, l);
 }
 
 static void after_answer(void *arg, int err)
 {
         struct lookup *l = arg;
-        for (struct list *n = l->waiting.next; n != &l->waiting; n = n->next) {
-                struct request *q = LIST_OBJ(n, struct request, node);
-                if (q->call && !err)
-                        reply_found(q);
-                else if (q->call)
-                        reply_not_active(take_call(q));
-        }
+        for (struct list *n = l->waiting.next; n != &l->waiting; n = n->next)
+                reply_done(LIST_OBJ(n, struct request, node), err);
         if (err)
-                hmap_take(&l->resolve->lookups, l->definition);
+                forget(l);
         lookup_free(l);
+}
+
+static void describe_clause(struct lookup *l)
+{
+        struct definition d;
+        if (l->answer.status != 0)
+                return;
+        int err = definition_decode(l->definition, &d);
+        SLUICE_ASSERT(err == 0);
+        clause_identity(&d, l->answer.where, &l->identity);
+        if (l->answer.where)
+                where_sql(l->answer.where, &l->where_sql);
+        SLUICE_ASSERT(buf_status(&l->identity) == 0 && buf_status(&l->where_sql) == 0);
+        definition_fini(&d);
 }
 
 /* On the catalog's thread. */
@@ -175,22 +257,34 @@ static void on_answer(void *arg, struct catalog_answer *answer)
         struct lookup *l = arg;
         l->answer = *answer;
         *answer = (struct catalog_answer){0};
+        describe_clause(l);
         writer_post(l->resolve->o.writer, WRITER_ANYTIME, run_answer, after_answer, l);
+}
+
+static struct lookup *lookup_new(struct resolve *r, struct slice definition)
+{
+        struct lookup *l = mem_new(struct lookup);
+        l->resolve = r;
+        l->definition = slice_dup(definition);
+        list_init(&l->waiting);
+        buf_init(&l->identity, CLAUSE_MAX_BYTES);
+        buf_init(&l->where_sql, CLAUSE_MAX_BYTES);
+        return l;
 }
 
 static void look_up(struct resolve *r, struct request *q)
 {
-        struct lookup *l = hmap_find(&r->lookups, q->definition);
+        struct lookup *l = q->deletes ? NULL : hmap_find(&r->lookups, q->definition);
         bool is_new = !l;
         if (is_new) {
-                l = mem_new(struct lookup);
-                l->resolve = r;
-                l->definition = slice_dup(q->definition);
-                list_init(&l->waiting);
-                hmap_put(&r->lookups, l->definition, l);
+                l = lookup_new(r, q->definition);
+                if (!q->deletes)
+                        hmap_put(&r->lookups, l->definition, l);
         }
         /* the request lives on there; what runs after this job sees an empty one */
         struct request *waiting = request_new(r, take_call(q), q->definition);
+        waiting->deletes = q->deletes;
+        waiting->wanted_handle = slice_dup(q->wanted_handle);
         list_push_back(&l->waiting, &waiting->node);
         if (is_new)
                 catalog_request(r->o.catalog, l->definition, on_answer, l);
@@ -212,13 +306,10 @@ static void run_find(void *arg, struct engine *e, bool full)
                 look_up(q->resolve, q);
 }
 
-static void after_find(void *arg, int err)
+static void after_request(void *arg, int err)
 {
         struct request *q = arg;
-        if (q->call && !err)
-                reply_found(q);
-        else if (q->call)
-                reply_not_active(take_call(q));
+        reply_done(q, err);
         request_free(q);
 }
 
@@ -232,7 +323,7 @@ void resolve_find(struct resolve *r, struct rpc_call *call, const struct msg_res
         definition_fini(&d);
         struct request *q = request_new(r, call, m->definition);
         q->create = m->create;
-        writer_post(r->o.writer, WRITER_ANYTIME, run_find, after_find, q);
+        writer_post(r->o.writer, WRITER_ANYTIME, run_find, after_request, q);
 }
 
 /* ---- deleting */
@@ -246,45 +337,34 @@ static struct shape *find_by_handle(const struct engine *e, struct slice handle)
         return s && s->created_us == created_us ? s : NULL;
 }
 
+/* A definition that may be another spelling of a shape's. */
+static bool may_be_alias(struct slice definition)
+{
+        struct definition d;
+        if (definition_decode(definition, &d) != 0)
+                return false;
+        bool may = d.where.len > 0 || d.has_queryable || d.n_params > 0;
+        definition_fini(&d);
+        return may;
+}
+
 static void run_delete(void *arg, struct engine *e, bool full)
 {
         struct request *q = arg;
         struct shape *s = q->definition.len ? registry_find_definition(&e->shapes, q->definition)
                                             : find_by_handle(e, q->wanted_handle);
-        if (!s) {
-                reply_refuse(take_call(q), 404, SLICE_LIT("No existing shape found"), 0);
-                return;
-        }
-        if (full) {
-                reply_not_active(take_call(q));
-                return;
-        }
-        shape_handle(s->id, s->created_us, &q->handle);
-        if (q->wanted_handle.len && !slice_eq(q->wanted_handle, buf_slice(&q->handle))) {
-                reply_refuse(take_call(q), 400, SLICE_LIT(MISMATCH), 0);
-                return;
-        }
-        engine_remove(e, s, GONE_DELETED, SLICE_EMPTY);
-}
-
-static void after_delete(void *arg, int err)
-{
-        struct request *q = arg;
-        if (q->call && !err) {
-                union msg m = {
-                        .delete_ok = {.type = MSG_delete_ok, .handle = buf_slice(&q->handle)}};
-                reply_send(take_call(q), &m);
-        } else if (q->call) {
-                reply_not_active(take_call(q));
-        }
-        request_free(q);
+        if (!s && may_be_alias(q->definition))
+                look_up(q->resolve, q);
+        else
+                delete_shape(e, s, full, q);
 }
 
 void resolve_delete(struct resolve *r, struct rpc_call *call, const struct msg_delete_shape *m)
 {
         struct request *q = request_new(r, call, m->definition);
         q->wanted_handle = slice_dup(m->handle);
-        writer_post(r->o.writer, WRITER_ANYTIME, run_delete, after_delete, q);
+        q->deletes = true;
+        writer_post(r->o.writer, WRITER_ANYTIME, run_delete, after_request, q);
 }
 
 /* ---- */

@@ -1,5 +1,6 @@
-/* Definition to shape: finds it, or has it looked up, judged and created, once however many ask at
- * the same time. Also deletes shapes on request. Its state belongs to the writer thread. */
+/* Definition to shape: finds it, or has it looked up and judged, once however many ask at the same
+ * time; then it is another spelling of a shape that is there, or one is created. Also deletes
+ * shapes on request. Its state belongs to the writer thread. */
 #ifndef SERVICES_ROUTER_RESOLVE_H
 #define SERVICES_ROUTER_RESOLVE_H
 

@@ -180,7 +180,7 @@ static int open_store(const struct router_conf *c, struct buf *why)
 {
         bool unclean;
         struct store_options o = {.path = c->dir,
-                                  .format = "sluice-router 1",
+                                  .format = "sluice-router 2",
                                   .max_bytes = c->map_bytes,
                                   .max_readers = MAX_READERS};
         int err = store_open(&router.store, &o, &unclean, why);

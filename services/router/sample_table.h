@@ -40,6 +40,7 @@ static inline struct table *sample_table(const char *schema, const char *name,
                 c->not_null = columns[i].not_null;
                 c->generated = columns[i].generated;
                 c->render = sample_render(columns[i].type);
+                c->collation = COLLATION_ALL;
                 if (columns[i].pk > 0)
                         t->pk[columns[i].pk - 1] = i;
         }

@@ -15,7 +15,7 @@ enum { RECORD_VERSION = 1, RECORD_HEAD_BYTES = 32 };
 /* ---- the object */
 
 struct shape *shape_new(uint64_t id, uint64_t created_us, struct slice definition,
-                        struct view *view)
+                        struct slice identity, struct clause *clause, struct view *view)
 {
         struct shape *s = mem_new(struct shape);
         s->magic = SHAPE_MAGIC;
@@ -23,13 +23,16 @@ struct shape *shape_new(uint64_t id, uint64_t created_us, struct slice definitio
         s->id = id;
         s->created_us = created_us;
         s->definition = slice_dup(definition);
+        s->identity = slice_eq(identity, definition) ? s->definition : slice_dup(identity);
         s->hash = definition_hash(definition);
+        s->clause = clause;
         s->view = view;
         s->tail.log = LOG_TAIL_EMPTY;
         s->birth = mem_new(struct birth);
         s->birth->shape = s;
         list_init(&s->birth->held);
         list_init(&s->in_view);
+        list_init(&s->in_rest);
         list_init(&s->dirty);
         return s;
 }
@@ -46,12 +49,15 @@ static void drop_filter(struct shape *s)
 void shape_free(struct shape *s)
 {
         CHECK_OBJ(s, SHAPE_MAGIC);
-        SLUICE_ASSERT(list_empty(&s->in_view) && list_empty(&s->dirty));
+        SLUICE_ASSERT(list_empty(&s->in_view) && list_empty(&s->dirty) && !s->aliases);
         if (s->pending)
                 pending_free(s->pending);
         drop_filter(s);
         view_unref(s->view);
+        clause_free(s->clause);
         mem_free(s->birth);
+        if (s->identity.p != s->definition.p)
+                mem_free((void *)s->identity.p);
         mem_free((void *)s->definition.p);
         mem_free((void *)s->reason.p);
         s->magic = 0;

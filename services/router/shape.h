@@ -28,6 +28,8 @@
 
 enum shape_state { SHAPE_WAITING, SHAPE_HELD, SHAPE_STARTED, SHAPE_COMPLETE, SHAPE_GONE };
 
+struct alias;
+struct clause;
 struct view;
 
 /* What a shape needs only while it is young. */
@@ -43,16 +45,18 @@ struct birth {
 struct shape {
         uint32_t magic;
         enum shape_state state;
-        bool all_columns; /* the definition names none */
-        bool stored;      /* its record is on disk */
+        bool stored; /* its record is on disk */
         bool record_dirty, tail_dirty, notify_snapshot,
                 notify_schema; /* what the next commit writes and says */
         uint64_t id, created_us;
         struct slice definition; /* owned */
+        struct slice identity;   /* owned, or the definition's bytes: see clause_identity() */
         uint64_t hash;           /* of the definition */
+        struct clause *clause;   /* owned, NULL: every row */
         struct view *view;       /* holds a reference */
-        struct list in_view, dirty;
-        struct shape *next_same; /* registry: same definition hash */
+        struct list in_view, in_rest, dirty;
+        struct shape *next_same, *next_alike; /* registry: same hash of definition, of identity */
+        struct alias *aliases;                /* registry */
         struct shape_tail tail;
         struct pending *pending;    /* owned, NULL: nothing */
         struct pg_snapshot *filter; /* owned, NULL: off. What it sees is in the snapshot already */
@@ -63,9 +67,10 @@ struct shape {
 
 enum { SHAPE_MAGIC = 0x5a9e0001, SHAPE_HANDLE_MAX = 42 };
 
-/* Copies the definition; takes the caller's reference to the view. The shape is WAITING. */
+/* Copies the definition and the identity; takes the clause and the caller's reference to the view.
+ * The shape is WAITING. */
 struct shape *shape_new(uint64_t id, uint64_t created_us, struct slice definition,
-                        struct view *view);
+                        struct slice identity, struct clause *clause, struct view *view);
 /* Gives its view back; it must be in no list and no map. */
 void shape_free(struct shape *s);
 void shape_set_state(struct shape *s, enum shape_state state);

@@ -9,8 +9,8 @@
 
 /*   table  = [version, oid, schema, name, kind, [column...], [pk column index...]]
  *   column = [name, type_oid, type_name, type_mod, dims, not_null, is_enum, generated,
- *             render] */
-enum { TABLE_VERSION = 2, TABLE_FIELDS = 7, COLUMN_FIELDS = 9 };
+ *             render, collation] */
+enum { TABLE_VERSION = 3, TABLE_FIELDS = 7, COLUMN_FIELDS = 10 };
 
 struct table *table_new(uint32_t n_columns, uint32_t n_pk)
 {
@@ -70,6 +70,7 @@ static void encode_column(const struct table_column *c, struct buf *out)
         wr_bool(out, c->is_enum);
         wr_bool(out, c->generated);
         wr_u64(out, c->render);
+        wr_u64(out, c->collation);
 }
 
 void table_encode(const struct table *t, struct buf *out)
@@ -136,6 +137,10 @@ static void decode_column(struct rd *rd, struct table_column *c)
         if (render > RENDER_INET)
                 rd_fail(rd);
         c->render = (enum render_as)render;
+        uint64_t collation = rd_u64(rd);
+        if (collation > COLLATION_ALL)
+                rd_fail(rd);
+        c->collation = (uint8_t)(collation & COLLATION_ALL);
 }
 
 static void decode_pk(struct rd *rd, struct table *t)

@@ -18,6 +18,15 @@ enum render_as {
                        it) */
 };
 
+/* What can be relied on when strings of a column are compared (of a column without a collation:
+ * when it is cast to text, with the database's). Bits. */
+enum collation {
+        COLLATION_EQUAL_BYTES = 1, /* equal strings have equal bytes */
+        COLLATION_BYTEWISE = 2,    /* their order is that of their bytes */
+        COLLATION_UTF8_CASE = 4,   /* upper and lower case are libc's for UTF-8 */
+        COLLATION_ALL = 7
+};
+
 struct table_column {
         struct slice name;
         uint32_t type_oid;
@@ -29,6 +38,7 @@ struct table_column {
         bool is_enum;
         bool generated; /* and this server does not publish it: no shape can have it */
         enum render_as render;
+        uint8_t collation; /* enum collation */
 };
 
 struct table {

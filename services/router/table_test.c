@@ -34,6 +34,7 @@ static void assert_same_column(const struct table_column *a, const struct table_
         assert_int_equal(a->is_enum, b->is_enum);
         assert_int_equal(a->generated, b->generated);
         assert_int_equal(a->render, b->render);
+        assert_int_equal(a->collation, b->collation);
 }
 
 static void round_trip(void **state)

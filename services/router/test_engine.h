@@ -136,8 +136,14 @@ static inline uint64_t test_create(struct test_engine *t, bool all_columns,
         struct buf def;
         buf_init(&def, 4096);
         definition_encode(&def, &d);
-        struct shape *s = engine_create(&t->engine, buf_slice(&def), all_columns, replica,
-                                        test_table(), columns, 2);
+        struct shape *s =
+                engine_create(&t->engine, &(struct shape_spec){.definition = buf_slice(&def),
+                                                               .identity = buf_slice(&def),
+                                                               .table = test_table(),
+                                                               .all_columns = all_columns,
+                                                               .replica = replica,
+                                                               .columns = columns,
+                                                               .n_columns = 2});
         buf_fini(&def);
         return s->id;
 }

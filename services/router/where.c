@@ -193,3 +193,9 @@ uint32_t where_equalities(const struct where *w, const struct where_equality **o
         *out = w->equalities;
         return w->n_equalities;
 }
+
+bool where_is_equality(const struct where *w)
+{
+        CHECK_OBJ(w, WHERE_MAGIC);
+        return w->n_equalities == 1 && w->root->kind != ND_AND;
+}

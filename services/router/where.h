@@ -56,5 +56,8 @@ struct where_equality {
         uint32_t n;
 };
 uint32_t where_equalities(const struct where *w, const struct where_equality **out);
+/* The clause is its one equality and nothing else: a row is in when, and only when, its column has
+ * one of the texts. */
+bool where_is_equality(const struct where *w);
 
 #endif

@@ -162,8 +162,12 @@ static void run_create(void *arg, struct engine *e, bool full)
         struct buf def;
         buf_init(&def, 4096);
         definition_encode(&def, &d);
-        struct shape *s =
-                engine_create(e, buf_slice(&def), true, REPLICA_DEFAULT, test_table(), columns, 2);
+        struct shape *s = engine_create(e, &(struct shape_spec){.definition = buf_slice(&def),
+                                                                .identity = buf_slice(&def),
+                                                                .table = test_table(),
+                                                                .all_columns = true,
+                                                                .columns = columns,
+                                                                .n_columns = 2});
         buf_fini(&def);
         *id = s->id;
         struct pg_snapshot snapshot = {.xmin = 1000000, .xmax = 1000000};
