@@ -7,7 +7,7 @@
 #include "services/router/where_time.h"
 #include "services/router/where_time_fn.h"
 
-enum { BLOCK_BYTES = 8192, NAME_MAX_BYTES = 63, UUID_BYTES = 16 };
+enum { FIRST_BLOCK_BYTES = 1024, BLOCK_BYTES = 8192, NAME_MAX_BYTES = 63, UUID_BYTES = 16 };
 
 /* ---- scratch */
 
@@ -27,6 +27,14 @@ void where_scratch_fini(struct where_scratch *s)
         s->used = 0;
 }
 
+/* There are as many compiled clauses as shapes, so they start small. */
+static size_t next_size(const struct where_block *last)
+{
+        if (!last)
+                return FIRST_BLOCK_BYTES;
+        return last->size < BLOCK_BYTES / 2 ? last->size * 2 : BLOCK_BYTES;
+}
+
 void *where_alloc(struct where_scratch *s, size_t bytes)
 {
         SLUICE_ASSERT(bytes < SIZE_MAX / 2);
@@ -38,7 +46,9 @@ void *where_alloc(struct where_scratch *s, size_t bytes)
         }
         struct where_block *b = s->blocks;
         if (!b || bytes > b->size - b->used) {
-                size_t size = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+                size_t size = next_size(b);
+                if (size < bytes)
+                        size = bytes;
                 b = mem_array(1, sizeof(*b) + size);
                 *b = (struct where_block){.next = s->blocks, .size = size};
                 s->blocks = b;
