@@ -180,12 +180,81 @@ static void fixed_verdicts(void **state)
         catalog_answer_fini(&a);
 }
 
+/* ---- clauses */
+
+struct clause_case {
+        const char *where, *columns;
+        uint8_t collation;
+        const char *body; /* NULL: accepted */
+};
+
+#define ORDER_TEXT                                                                                 \
+        "comparing the order of strings is only supported with the collations C, POSIX and "       \
+        "C.UTF-8"
+
+static void clauses(void **state)
+{
+        (void)state;
+        static const struct clause_case cases[] = {
+                {.where = "b > 'a' AND a = 1", .collation = COLLATION_ALL},
+                {.where = "", .collation = 0},
+                {.where = "1 x 1",
+                 .collation = COLLATION_ALL,
+                 .body = INVALID("where", "At location 17: syntax error at or near \\\"x\\\"")},
+                {.where = "nope = 1",
+                 .collation = COLLATION_ALL,
+                 .body = INVALID("where", "At location 0: unknown reference nope")},
+                {.where = "a = $1",
+                 .collation = COLLATION_ALL,
+                 .body = INVALID("where", "At location 4: parameter $1 was not provided")},
+                {.where = "nope = 1",
+                 .columns = "a,b,x",
+                 .collation = COLLATION_ALL,
+                 .body = INVALID("columns", "The following columns are not found on the table: x")},
+                {.where = "b = 'a'", .collation = COLLATION_EQUAL_BYTES},
+                {.where = "b = 'a'",
+                 .collation = COLLATION_BYTEWISE,
+                 .body = INVALID("where", "columns with a nondeterministic collation are not "
+                                          "supported in this context")},
+                {.where = "b < 'a'",
+                 .collation = COLLATION_EQUAL_BYTES,
+                 .body = INVALID("where", ORDER_TEXT)},
+                {.where = "lower(b) = 'a'",
+                 .collation = COLLATION_EQUAL_BYTES | COLLATION_BYTEWISE,
+                 .body = INVALID("where",
+                                 "lower, upper and ILIKE are only supported with the libc locales "
+                                 "of UTF-8 that have the common rules of upper and lower case")},
+                {.where = "a < 3", .collation = COLLATION_EQUAL_BYTES},
+        };
+        for (size_t i = 0; i < N_CASES(cases); i++) {
+                const struct clause_case *k = &cases[i];
+                struct table *t = sample_table("public", "items", bag, 2);
+                t->columns[0].type_oid = 23;
+                t->columns[1].type_oid = 25;
+                t->columns[0].collation = t->columns[1].collation = k->collation;
+                struct slice columns[MAX_NAMES];
+                struct definition d = {.schema = t->schema,
+                                       .table = t->name,
+                                       .columns = columns,
+                                       .where = slice_cstr(k->where)};
+                d.has_columns = split(k->columns, columns, &d.n_columns);
+                struct catalog_answer a;
+                catalog_answer_init(&a);
+                catalog_judge(&d, t, &a);
+                if (k->body)
+                        assert_string_equal(buf_cstr(&a.body), k->body);
+                assert_int_equal(a.status, k->body ? 400 : 0);
+                assert_int_equal(a.where != NULL && a.status == 0, !k->body && k->where[0]);
+                catalog_answer_fini(&a);
+                table_free(t);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(with_key),
-                cmocka_unit_test(without_key),
-                cmocka_unit_test(generated_columns),
+                cmocka_unit_test(with_key),          cmocka_unit_test(without_key),
+                cmocka_unit_test(generated_columns), cmocka_unit_test(clauses),
                 cmocka_unit_test(fixed_verdicts),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

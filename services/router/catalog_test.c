@@ -153,7 +153,11 @@ static void keys_and_kinds(void **state)
                     " g int generated always as (c + 1) stored, primary key (a, b) include (c));"
                     "alter table keyed drop column gone;"
                     "create table parts (n int) partition by range (n);"
-                    "create view v as select 1 as x; create table empty_table ()");
+                    "create view v as select 1 as x; create table empty_table ();"
+                    "create collation loose (provider = icu, locale = 'und-u-ks-level2',"
+                    " deterministic = false);"
+                    "create table words (c text collate \"C\", i text collate \"en-x-icu\","
+                    " l text collate loose)");
         struct catalog *c = open_catalog(test_db_url(), 5000);
         struct waiter w = WAITER;
         struct definition d = {
@@ -183,7 +187,14 @@ static void keys_and_kinds(void **state)
         catalog_answer_fini(&w.answer);
         buf_fini(&bytes);
 
-        struct catalog_answer a = ask(c, "parts");
+        struct catalog_answer a = ask(c, "words");
+        assert_int_equal(a.status, 0);
+        assert_int_equal(a.table->columns[0].collation, COLLATION_EQUAL_BYTES | COLLATION_BYTEWISE);
+        assert_int_equal(a.table->columns[1].collation, COLLATION_EQUAL_BYTES);
+        assert_int_equal(a.table->columns[2].collation, 0);
+        catalog_answer_fini(&a);
+
+        a = ask(c, "parts");
         assert_int_equal(a.status, 0);
         assert_int_equal(a.table->kind, 'p');
         catalog_answer_fini(&a);
