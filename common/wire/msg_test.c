@@ -122,10 +122,10 @@ static void test_other_versions_and_numbers(void **state)
 {
         (void)state;
         union msg m;
-        assert_int_equal(msg_decode(SLICE_LIT("\x92\x02\x08"), &m), ERR_VERSION);
-        assert_int_equal(msg_decode(SLICE_LIT("\x92\x01\x7f"), &m), ERR_FORMAT);
-        assert_int_equal(msg_decode(SLICE_LIT("\x93\x01\x08\x00"), &m), ERR_FORMAT);
-        assert_int_equal(msg_decode(SLICE_LIT("\x92\x01\x08"), &m), 0);
+        assert_int_equal(msg_decode(SLICE_LIT("\x92\x01\x08"), &m), ERR_VERSION);
+        assert_int_equal(msg_decode(SLICE_LIT("\x92\x02\x7f"), &m), ERR_FORMAT);
+        assert_int_equal(msg_decode(SLICE_LIT("\x93\x02\x08\x00"), &m), ERR_FORMAT);
+        assert_int_equal(msg_decode(SLICE_LIT("\x92\x02\x08"), &m), 0);
         assert_string_equal(msg_name(m.type), "ensure_table_ok");
 }
 
