@@ -80,7 +80,10 @@ static void take_tail(struct worker *w, struct question *q, struct shape *s, str
                 if (!shape_is_gone(s))
                         shape_gone(s, SLICE_EMPTY, &w->woken);
         } else if (notice_read(rd, &n) && !shape_is_gone(s)) {
-                shape_learn_tail(s, n.tail, q->generation, &w->woken);
+                /* before the snapshot there is no tail to read from: offset=now would be answered
+                 * with a place that changes are not certain to follow */
+                if (n.kind != NOTICE_SNAPSHOT)
+                        shape_learn_tail(s, n.tail, q->generation, &w->woken);
                 shape_doubt(s, WAIT_SNAPSHOT, &w->woken);
         }
 }
