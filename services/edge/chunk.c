@@ -189,6 +189,22 @@ static void fail(struct chunk *c, int err, const struct upstream_reply *reply)
         leave_table(c);
 }
 
+/* Pieces every reader has passed, of a chunk nobody else can join. The piece before `next` is still
+ * being sent. */
+static void drop_passed(struct chunk *c)
+{
+        if (c->in_table || lru_contains(&c->lru) || c->telling)
+                return;
+        uint32_t needed = c->n_pieces;
+        for (struct list *l = c->readers.next; l != &c->readers; l = l->next) {
+                struct chunk_reader *r = LIST_OBJ(l, struct chunk_reader, node);
+                uint32_t first = r->next > 0 ? r->next - 1 : 0;
+                needed = first < needed ? first : needed;
+        }
+        while (c->n_dropped < needed)
+                drop_piece(c);
+}
+
 /* Each reader once; a callback may detach any reader. */
 static void tell_readers(struct chunk *c)
 {
@@ -196,11 +212,14 @@ static void tell_readers(struct chunk *c)
         list_init(&todo);
         while ((node = list_pop_front(&c->readers)))
                 list_push_back(&todo, node);
+        c->telling = true;
         while ((node = list_pop_front(&todo))) {
                 struct chunk_reader *r = LIST_OBJ(node, struct chunk_reader, node);
                 list_push_back(&c->readers, &r->node);
                 r->cb(r->arg);
         }
+        c->telling = false;
+        drop_passed(c);
 }
 
 static void on_fetched(void *state, void *arg, const struct upstream_reply *reply)
@@ -272,22 +291,6 @@ bool chunk_read(struct worker *w, struct shape *shape, const struct offset_reque
         r->arg = arg;
         list_push_back(&c->readers, &r->node);
         return c->state == CHUNK_OPEN || c->state == CHUNK_WHOLE;
-}
-
-/* Pieces every reader has passed, of a chunk nobody else can join. The piece before `next` is still
- * being sent. */
-static void drop_passed(struct chunk *c)
-{
-        if (c->in_table || lru_contains(&c->lru))
-                return;
-        uint32_t needed = c->n_pieces;
-        for (struct list *l = c->readers.next; l != &c->readers; l = l->next) {
-                struct chunk_reader *r = LIST_OBJ(l, struct chunk_reader, node);
-                uint32_t first = r->next > 0 ? r->next - 1 : 0;
-                needed = first < needed ? first : needed;
-        }
-        while (c->n_dropped < needed)
-                drop_piece(c);
 }
 
 static void fetch_ahead(struct chunk *c, uint32_t next)

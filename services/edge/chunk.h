@@ -60,6 +60,7 @@ struct chunk {
         struct blob *failure;
 
         bool fetching, held, in_table;
+        bool telling; /* the list of readers is not whole */
         struct lru_node lru;
         struct list readers;
         struct chunk_key key;
