@@ -30,6 +30,7 @@ enum {
         TEXT_MAX_BYTES = 256 * 1024,
         WHY_MAX_BYTES = 4096,
         REASON_MAX_BYTES = 512,
+        STOP_MAX_S = 10,
         SAME_REQUEST_MS = 500, /* `timeout`, make and process groups signal twice for one wish */
 };
 
@@ -259,6 +260,18 @@ static int start(struct buf *why)
         return err;
 }
 
+/* NNG's close has been seen to wait for ever for a connection that was being made (1.5.2).
+ * Everything durable is on disk by now. */
+static void give_up_stopping(int signal_number)
+{
+        static const char line[] = "level=warning event=stop_cut msg=\"stopping hangs in a "
+                                   "library: ended without it\"\n";
+        (void)signal_number;
+        ssize_t ignored = write(STDERR_FILENO, line, sizeof(line) - 1);
+        (void)ignored;
+        _exit(self.exit_status);
+}
+
 /* Returns the exit status. */
 static int live(void)
 {
@@ -272,6 +285,8 @@ static int live(void)
                 return err == ERR_CONF ? EXIT_CONF : EXIT_FAILED;
         log_info("started", "pid %d", (int)getpid());
         loop_run(self.loop);
+        signal(SIGALRM, give_up_stopping);
+        alarm(STOP_MAX_S);
         if (self.svc->stop)
                 self.svc->stop();
         pthread_mutex_lock(&self.lock);
