@@ -7,6 +7,7 @@
 
 /* Elements before the changes in a transaction, before the transactions in a batch. */
 enum { TXN_FIXED = 5, BATCH_FIXED = 3 };
+enum { RELATION_FIELDS = 6 };
 
 void change_writer_init(struct change_writer *w, size_t max_bytes)
 {
@@ -23,7 +24,7 @@ void change_writer_fini(struct change_writer *w)
 
 void change_relation_encode(struct buf *out, const struct change_relation *relation)
 {
-        wr_array(out, 5);
+        wr_array(out, RELATION_FIELDS);
         wr_u64(out, relation->oid);
         wr_str(out, relation->schema);
         wr_str(out, relation->table);
@@ -36,6 +37,13 @@ void change_relation_encode(struct buf *out, const struct change_relation *relat
                 wr_u64(out, c->type_oid);
                 wr_i64(out, c->type_mod);
                 wr_bool(out, c->is_key);
+        }
+        wr_array(out, relation->n_ancestors);
+        for (uint32_t i = 0; i < relation->n_ancestors; i++) {
+                wr_array(out, 3);
+                wr_u64(out, relation->ancestors[i].oid);
+                wr_u64(out, relation->ancestors[i].since);
+                wr_bool(out, relation->ancestors[i].born);
         }
 }
 
@@ -146,12 +154,14 @@ void change_reader_init(struct change_reader *r)
 {
         *r = (struct change_reader){0};
         r->columns = mem_array(CHANGE_MAX_COLUMNS, sizeof(*r->columns));
+        r->ancestors = mem_array(CHANGE_MAX_ANCESTORS, sizeof(*r->ancestors));
         r->values = mem_array(2 * (size_t)CHANGE_MAX_COLUMNS, sizeof(*r->values));
 }
 
 void change_reader_fini(struct change_reader *r)
 {
         mem_free(r->columns);
+        mem_free(r->ancestors);
         mem_free(r->values);
         *r = (struct change_reader){0};
 }
@@ -199,13 +209,28 @@ static void read_column(struct rd *r, struct change_column *c)
         c->is_key = rd_bool(r);
 }
 
+static void read_ancestors(struct change_reader *r, struct change_relation *out)
+{
+        out->n_ancestors = rd_array(&r->rd);
+        if (out->n_ancestors > CHANGE_MAX_ANCESTORS)
+                rd_fail(&r->rd);
+        out->ancestors = r->ancestors;
+        for (uint32_t i = 0; i < out->n_ancestors && !r->rd.err; i++) {
+                if (rd_array(&r->rd) != 3)
+                        rd_fail(&r->rd);
+                r->ancestors[i].oid = read_u32(&r->rd);
+                r->ancestors[i].since = read_u32(&r->rd);
+                r->ancestors[i].born = rd_bool(&r->rd);
+        }
+}
+
 bool change_reader_relation(struct change_reader *r, struct change_relation *out)
 {
         if (r->rd.err || r->relations_left == 0)
                 return false;
         r->relations_left--;
         const unsigned char *start = r->rd.p;
-        if (rd_array(&r->rd) != 5)
+        if (rd_array(&r->rd) != RELATION_FIELDS)
                 rd_fail(&r->rd);
         out->oid = read_u32(&r->rd);
         out->schema = rd_bytes(&r->rd);
@@ -218,6 +243,7 @@ bool change_reader_relation(struct change_reader *r, struct change_relation *out
         out->columns = r->columns;
         for (uint32_t i = 0; i < out->n_columns && !r->rd.err; i++)
                 read_column(&r->rd, &r->columns[i]);
+        read_ancestors(r, out);
         out->encoded = slice_of((const char *)start, (size_t)(r->rd.p - start));
         return !r->rd.err;
 }

@@ -3,14 +3,17 @@
  * A batch is a sequence of msgpack objects:
  *
  *   batch    = [version, end_lsn, relation-list, transaction...]
- *   relation = [oid, schema, table, replica_identity, [column...]]
+ *   relation = [oid, schema, table, replica_identity, [column...], [ancestor...]]
  *   column   = [name, type_oid, type_mod, is_key]
+ *   ancestor = [oid, since, born]
  *   txn      = [xid, commit_lsn, commit_time_us, first_part, last_part, change...]
  *   change   = [kind, op, oid, new, old]      kind: 'I' 'U' 'D' 'T'
  *   tuple    = nil | array of value           value: nil | bin | true
  *
  * `end_lsn`: when this batch is applied every transaction that commits at or before it is applied.
- * A batch describes every relation that its changes name: it can be decoded alone.
+ * A batch describes every relation that its changes name: it can be decoded alone. `ancestors` are
+ * the partitioned tables that the relation is a partition of, the nearest first: shapes of theirs
+ * see its changes, too.
  * `op` is the operation's place in the transaction, by two, counted over everything that is
  * published (I1). In the `new` tuple of an update, `true` stands for "as in the old tuple": the
  * text is identical, or it is an unchanged TOAST value. `old` is present for updates and deletes
@@ -27,7 +30,11 @@
 #include "common/base/slice.h"
 #include "common/wire/rd.h"
 
-enum { CHANGE_VERSION = 1, CHANGE_MAX_COLUMNS = 1664 /* Postgres' own limit */ };
+enum {
+        CHANGE_VERSION = 2,
+        CHANGE_MAX_COLUMNS = 1664, /* Postgres' own limit */
+        CHANGE_MAX_ANCESTORS = 64  /* Postgres has none */
+};
 
 enum change_kind {
         CHANGE_INSERT = 'I',
@@ -56,12 +63,21 @@ struct change_column {
         bool is_key;
 };
 
+/* One step up: how what is below became part of it. */
+struct change_ancestor {
+        uint32_t oid;
+        uint32_t since; /* xid that attached what is below */
+        bool born;      /* what is below was created attached: it had no rows before */
+};
+
 struct change_relation {
         uint32_t oid;
         struct slice schema, table;
         char replica_identity; /* 'd' 'n' 'f' 'i' */
         struct change_column *columns;
         uint32_t n_columns;
+        struct change_ancestor *ancestors;
+        uint32_t n_ancestors;
         struct slice encoded; /* its own msgpack object: equal bytes, equal relation */
 };
 
@@ -113,7 +129,8 @@ struct change_reader {
         lsn_t end_lsn;
         uint32_t relations_left, txns_left, changes_left;
         struct change_column *columns; /* of the relation last read */
-        struct change_value *values;   /* two rows' room */
+        struct change_ancestor *ancestors;
+        struct change_value *values; /* two rows' room */
 };
 
 /* Borrows `batch`. ERR_FORMAT, ERR_VERSION. The reader owns scratch memory until fini. */

@@ -13,6 +13,8 @@
 
 static struct change_column columns[] = {{{"id", 2}, 23, -1, true}, {{"note", 4}, 25, -1, false}};
 
+static struct change_ancestor ancestors[] = {{16380, 690, true}, {16370, 680, false}};
+
 static void put_relation(struct change_writer *w)
 {
         struct buf encoded;
@@ -21,7 +23,9 @@ static void put_relation(struct change_writer *w)
                                       .table = SLICE_LIT("items"),
                                       .replica_identity = 'f',
                                       .columns = columns,
-                                      .n_columns = 2};
+                                      .n_columns = 2,
+                                      .ancestors = ancestors,
+                                      .n_ancestors = 2};
         buf_init(&encoded, 4096);
         change_relation_encode(&encoded, &rel);
         rel.encoded = buf_slice(&encoded);
@@ -69,6 +73,10 @@ static void test_round_trip(void **state)
         assert_slice_equal(rel.table, "items");
         assert_int_equal(rel.n_columns, 2);
         assert_slice_equal(rel.columns[1].name, "note");
+        assert_int_equal(rel.n_ancestors, 2);
+        assert_int_equal(rel.ancestors[1].oid, 16370);
+        assert_int_equal(rel.ancestors[1].since, 680);
+        assert_true(rel.ancestors[0].born && !rel.ancestors[1].born);
         assert_false(change_reader_relation(&r, &rel));
         assert_true(change_reader_txn(&r, &txn));
         assert_true(txn.xid == 700 && txn.first_part && txn.last_part);
@@ -114,9 +122,10 @@ static void test_golden(void **state)
 {
         (void)state;
         static const char golden[] =
-                "\x95\x01\xcd\x10\x00\x91\x95\xcd\x40\x00\xa6public\xa5items\x66\x92\x94\xa2id\x17"
+                "\x95\x02\xcd\x10\x00\x91\x96\xcd\x40\x00\xa6public\xa5items\x66\x92\x94\xa2id\x17"
                 "\xff"
                 "\xc3\x94\xa4note\x19\xff\xc2"
+                "\x92\x93\xcd\x3f\xfc\xcd\x02\xb2\xc3\x93\xcd\x3f\xf2\xcd\x02\xa8\xc2"
                 "\xdd\x00\x00\x00\x07\xcd\x02\xbc\xcd\x10\x00\x05\xc3\xc3"
                 "\x95\x49\x00\xcd\x40\x00\x92\xc4\x01\x31\xc0\xc0"
                 "\x95\x55\x02\xcd\x40\x00\x92\xc3\xc4\x01\x78\x92\xc4\x01\x31\xc0"
