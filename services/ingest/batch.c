@@ -308,6 +308,8 @@ int batch_message(struct batch *b, const struct pgoutput_msg *m, struct buf *why
         case PGOUTPUT_COMMIT:
                 return commit(b, m, why);
         case PGOUTPUT_RELATION:
+                if (!b->txn.open)
+                        return refuse(why, "relation outside a transaction", m->relation.oid);
                 note_relation(b, &m->relation);
                 return 0;
         case PGOUTPUT_INSERT:
@@ -338,6 +340,12 @@ bool batch_has_txns(const struct batch *b)
 bool batch_in_txn(const struct batch *b)
 {
         return b->txn.open;
+}
+
+uint32_t batch_xid(const struct batch *b)
+{
+        SLUICE_ASSERT(b->txn.open);
+        return b->txn.head.xid;
 }
 
 bool batch_has_moved(const struct batch *b)

@@ -43,12 +43,14 @@ struct ensure {
         pthread_cond_t wake;
         struct list inbox; /* struct job */
         uint32_t repairs;  /* in the inbox */
+        bool sweeping;     /* is to be done */
         bool stopping;
         /* the worker's own */
         struct publisher publisher;
         struct list altering, waiting; /* struct job */
         struct hmap ensured;           /* oid -> membership text, in `epoch` */
         uint64_t epoch;
+        uint64_t repair_after_ms; /* no sweep before: the last one failed */
         struct buf why;
 };
 
@@ -231,7 +233,7 @@ static void alter_job(struct ensure *e, struct job *j)
         struct outcome o =
                 publisher_inspect(&e->publisher, j->oid, j->schema, j->table, &facts, &e->why);
         if (!o.refused)
-                o = publisher_order(&e->publisher, j->oid, &facts, &e->why);
+                o = publisher_order(&e->publisher, j->oid, PUBLISHER_LOCK_MS, &facts, &e->why);
         if (o.refused) {
                 if (o.reason == REFUSE_LOCK_TIMEOUT)
                         refuse_alike(e, j->oid, o.reason);
@@ -245,38 +247,54 @@ static void alter_job(struct ensure *e, struct job *j)
 
 /* ---- repairs */
 
-/* Is the relation one of our tables, or a partition below one? */
-static bool is_ours(struct ensure *e, uint32_t oid)
+/* Another's use of the table comes first: it is tried again with the next sweep. */
+enum { REPAIR_LOCK_MS = 200, REPAIR_FAILED_MS = 30000 };
+
+static void repair_failed(struct ensure *e, uint32_t oid)
 {
-        PGresult *res;
-        bool ours = hmap_find(&e->ensured, HMAP_KEY(oid)) != NULL;
-        if (ours || publisher_ancestors(&e->publisher, oid, &res, &e->why).refused)
-                return ours;
-        for (int i = 0; i < PQntuples(res); i++) {
-                uint64_t ancestor;
-                if (slice_parse_u64(pg_value(res, i, 0), &ancestor))
-                        continue;
-                uint32_t key = (uint32_t)ancestor;
-                ours |= hmap_find(&e->ensured, HMAP_KEY(key)) != NULL;
+        e->repair_after_ms = clock_mono_ms() + REPAIR_FAILED_MS;
+        log_warning("identity_not_set",
+                    "relation %u has no full replica identity and it cannot be set, an update of a "
+                    "row in it will end the shapes it concerns: %s",
+                    (unsigned)oid, buf_cstr(&e->why));
+}
+
+/* Any table that is in the publication is ours to look after. */
+static void repair_table(struct ensure *e, uint32_t oid)
+{
+        PGresult *facts = NULL;
+        struct table_facts f;
+        struct outcome o = publisher_inspect(&e->publisher, oid, NULL, NULL, &facts, &e->why);
+        if (!o.refused) {
+                publication_read_facts(facts, &f);
+                if (f.membership.len > 0)
+                        o = publisher_order(&e->publisher, oid, REPAIR_LOCK_MS, &facts, &e->why);
         }
-        PQclear(res);
-        return ours;
+        if (o.refused && o.reason != REFUSE_GONE)
+                repair_failed(e, oid);
+        PQclear(facts);
 }
 
 static void repair(struct ensure *e, struct job *j)
 {
-        PGresult *facts = NULL;
-        struct outcome o = {true, REFUSE_GONE};
-        if (is_ours(e, j->oid))
-                o = publisher_inspect(&e->publisher, j->oid, NULL, NULL, &facts, &e->why);
-        if (!o.refused)
-                o = publisher_order(&e->publisher, j->oid, &facts, &e->why);
-        if (o.refused && o.reason != REFUSE_GONE)
-                log_warning("identity_not_set",
-                            "relation %u has no full replica identity and it cannot be set: %s",
-                            (unsigned)j->oid, buf_cstr(&e->why));
-        PQclear(facts);
+        repair_table(e, j->oid);
         job_free(j);
+}
+
+/* Partitions that came since their table was published: they get their identity before they are
+ * used, most of the time. */
+static void sweep(struct ensure *e)
+{
+        PGresult *res = NULL;
+        if (e->publisher.o.manual || clock_mono_ms() < e->repair_after_ms ||
+            publisher_bare(&e->publisher, &res, &e->why).refused)
+                return;
+        for (int i = 0; i < PQntuples(res) && clock_mono_ms() >= e->repair_after_ms; i++) {
+                uint64_t oid;
+                if (slice_parse_u64(pg_value(res, i, 0), &oid) == 0)
+                        repair_table(e, (uint32_t)oid);
+        }
+        PQclear(res);
 }
 
 /* ---- the worker */
@@ -294,18 +312,21 @@ static struct timespec poll_time(void)
 }
 
 /* Waits for requests unless there is something to alter. False: stop. */
-static bool take_inbox(struct ensure *e, struct list *jobs)
+static bool take_inbox(struct ensure *e, struct list *jobs, bool *sweeping)
 {
         struct timespec until = poll_time();
         struct list *node;
         int rc = 0;
         pthread_mutex_lock(&e->lock);
-        while (list_empty(&e->inbox) && list_empty(&e->altering) && !e->stopping && rc == 0)
+        while (list_empty(&e->inbox) && list_empty(&e->altering) && !e->sweeping && !e->stopping &&
+               rc == 0)
                 rc = list_empty(&e->waiting) ? pthread_cond_wait(&e->wake, &e->lock)
                                              : pthread_cond_timedwait(&e->wake, &e->lock, &until);
         while ((node = list_pop_front(&e->inbox)))
                 list_push_back(jobs, node);
         e->repairs = 0;
+        *sweeping = e->sweeping;
+        e->sweeping = false;
         bool stopping = e->stopping;
         pthread_mutex_unlock(&e->lock);
         return !stopping;
@@ -357,9 +378,12 @@ static void *work(void *arg)
         struct ensure *e = arg;
         struct list jobs;
         list_init(&jobs);
-        while (take_inbox(e, &jobs)) {
+        bool sweeping;
+        while (take_inbox(e, &jobs, &sweeping)) {
                 start_all(e, &jobs);
                 alter_one(e);
+                if (sweeping)
+                        sweep(e);
                 look_after_all(e);
         }
         drop_all(&jobs);
@@ -416,6 +440,14 @@ void ensure_repair(struct ensure *e, uint32_t oid)
                 e->repairs++;
                 submit(e, job_new(oid, 0));
         }
+        pthread_mutex_unlock(&e->lock);
+}
+
+void ensure_sweep(struct ensure *e)
+{
+        pthread_mutex_lock(&e->lock);
+        e->sweeping = true;
+        pthread_cond_signal(&e->wake);
         pthread_mutex_unlock(&e->lock);
 }
 

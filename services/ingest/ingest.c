@@ -5,8 +5,11 @@
 #include "common/pg/pg.h"
 #include "services/ingest/control.h"
 #include "services/ingest/ensure.h"
+#include "services/ingest/lineage.h"
 #include "services/ingest/repl.h"
 #include "services/ingest/stream.h"
+
+enum { SWEEP_MS = 2000, LINE_MAX_BYTES = 2048 };
 
 /* One per process, like the skeleton that calls us. */
 static struct {
@@ -17,6 +20,8 @@ static struct {
         struct stream *stream;
         struct repl *repl;
         struct ensure *ensure;
+        struct lineage *lineage;
+        struct loop_timer *sweep;
         struct control *control;
 } self;
 
@@ -44,6 +49,31 @@ static void on_bare_relation(void *arg, uint32_t oid)
         ensure_repair(self.ensure, oid);
 }
 
+static void on_relation(void *arg, uint32_t oid, uint32_t xid, uint64_t ticket)
+{
+        (void)arg;
+        lineage_ask(self.lineage, oid, xid, ticket);
+}
+
+static void on_lineage(void *arg, const struct lineage_answer *answer)
+{
+        struct buf why;
+        (void)arg;
+        buf_init(&why, LINE_MAX_BYTES);
+        if (stream_lineage(self.stream, answer, &why) != 0)
+                repl_on_broken(self.repl, buf_cstr(&why));
+        buf_fini(&why);
+}
+
+/* The leader looks after new partitions; a standby has no stream whose rows could be incomplete. */
+static void on_sweep(void *arg)
+{
+        (void)arg;
+        if (svc_get_state(NULL) == SVC_ACTIVE)
+                ensure_sweep(self.ensure);
+        loop_timer_set(self.sweep, SWEEP_MS);
+}
+
 static int check_conf(struct buf *why)
 {
         const struct ingest_conf *c = self.conf;
@@ -67,13 +97,17 @@ static void make_parts(void)
                                     .on_room = on_room,
                                     .on_confirmed = on_confirmed,
                                     .on_restart = on_restart,
-                                    .on_bare_relation = on_bare_relation};
+                                    .on_bare_relation = on_bare_relation,
+                                    .on_relation = on_relation};
         struct publisher_options eo = {.url = c->database_url,
                                        .ca_file = c->ca_file,
                                        .names = self.names,
                                        .manual = c->manual_publishing};
         self.stream = stream_new(self.loop, &so);
         self.ensure = ensure_new(&eo);
+        self.lineage = lineage_new(self.loop, c->database_url, c->ca_file, on_lineage, NULL);
+        self.sweep = loop_timer_new(self.loop, on_sweep, NULL);
+        loop_timer_set(self.sweep, SWEEP_MS);
         self.repl = repl_new(self.loop, c, &self.names, self.stream);
 }
 
@@ -114,7 +148,9 @@ void ingest_drain(void)
 /* Workers first, so that nobody answers a call of a server that is gone. */
 void ingest_stop(void)
 {
+        loop_timer_free(self.sweep);
         ensure_free(self.ensure);
+        lineage_free(self.lineage);
         control_close(self.control);
         repl_free(self.repl);
         stream_free(self.stream);

@@ -3,6 +3,7 @@
  *   loop (main thread)      repl ──▶ stream ──▶ pub           control answers routers here
  *   repl's worker           setup: connect, lock, publication, slot
  *   ensure's worker         tables into the publication
+ *   lineage's worker        what a relation is a partition of
  *   NNG's threads           post requests to the loop */
 #ifndef SERVICES_INGEST_INGEST_H
 #define SERVICES_INGEST_INGEST_H

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/assert.h"
+#include "common/pg/partition.h"
 
 void publication_names(const char *stream_id, struct object_names *out)
 {
@@ -31,10 +32,12 @@ void publication_sql_repair(struct buf *out, const char *publication)
         buf_puts(out, " SET (publish = 'insert, update, delete, truncate')");
 }
 
-/* The table, its partitions and its children. */
+/* The table and its partitions. Tables that inherit from it are no part of it
+ * (docs/differences.md).
+ */
 #define TREE                                                                                       \
         "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION "                                       \
-        "SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
+        "SELECT p.child FROM " PG_PARTITIONS " p JOIN tree t ON p.parent = t.oid)"
 
 /* A partition is published through any of its ancestors. The oid of the membership is part of its
  * name: a table that was taken out and put back is another member. */
@@ -71,6 +74,13 @@ void publication_sql_inspect(struct buf *out, int server_version)
                 buf_puts(out, inspect_schemas);
         buf_puts(out, inspect_tail);
 }
+
+const char publication_sql_bare[] =
+        "WITH RECURSIVE tree(oid) AS (SELECT r.prrelid FROM pg_catalog.pg_publication_rel r"
+        " JOIN pg_catalog.pg_publication b ON b.oid = r.prpubid WHERE b.pubname = $1"
+        " UNION SELECT p.child FROM " PG_PARTITIONS " p JOIN tree t ON p.parent = t.oid)"
+        " SELECT k.oid::text FROM pg_catalog.pg_class k JOIN tree USING (oid)"
+        " WHERE k.relispartition AND k.relkind IN ('r', 'p') AND k.relreplident <> 'f'";
 
 /* Every transaction that has written has an xid and holds a lock on it until it is visible to every
  * new snapshot; so does a prepared one, under another virtualtransaction but the same xid. One that

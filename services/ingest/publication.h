@@ -25,9 +25,11 @@ void publication_names(const char *stream_id, struct object_names *out);
 void publication_sql_create(struct buf *out, const char *publication, int server_version);
 /* What the stream needs to be published. */
 void publication_sql_repair(struct buf *out, const char *publication);
-/* One row about a table and the tree of partitions and children below it; $1 oid, $2 publication.
+/* One row about a table and the tree of partitions below it; $1 oid, $2 publication.
  * No row: the table or the publication does not exist. See table_facts. */
 void publication_sql_inspect(struct buf *out, int server_version);
+/* Column 0: oids of the partitions that are published ($1) without REPLICA IDENTITY FULL. */
+extern const char publication_sql_bare[];
 /* Column 0: xids of the transactions that hold a lock for writing on the tree below $1, prepared
  * ones included. */
 extern const char publication_sql_writers[];

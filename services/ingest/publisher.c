@@ -10,7 +10,6 @@
 
 enum {
         CONNECT_TIMEOUT_S = 5,
-        LOCK_TIMEOUT_MS = 5000, /* protocol §7.3 */
         STATEMENT_TIMEOUT_MS = 30000,
         SQL_MAX_BYTES = 16 << 20, /* one ALTER TABLE for each partition */
         WHY_MAX_BYTES = 4096
@@ -47,7 +46,7 @@ static int connect_if_needed(struct publisher *p, struct buf *why)
                                .application_name = "sluice-ingest",
                                .connect_timeout_s = CONNECT_TIMEOUT_S,
                                .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
-                               .lock_timeout_ms = LOCK_TIMEOUT_MS};
+                               .lock_timeout_ms = PUBLISHER_LOCK_MS};
         int err = pg_connect(&o, &p->conn, NULL, why);
         if (!err)
                 PQsetErrorVerbosity(p->conn, PQERRORS_TERSE); /* clients see the message alone */
@@ -119,12 +118,10 @@ struct outcome publisher_inspect(struct publisher *p, uint32_t oid, const char *
         return refused(REFUSE_GONE);
 }
 
-struct outcome publisher_ancestors(struct publisher *p, uint32_t oid, PGresult **out,
-                                   struct buf *why)
+struct outcome publisher_bare(struct publisher *p, PGresult **out, struct buf *why)
 {
-        return look_by_oid(
-                p, "SELECT a.relid::oid::text FROM pg_catalog.pg_partition_ancestors($1::oid) a",
-                oid, out, why);
+        const char *params[] = {p->o.names.publication};
+        return look(p, publication_sql_bare, 1, params, out, why);
 }
 
 /* ---- altering */
@@ -139,15 +136,16 @@ static struct outcome may_alter(const struct publisher *p, const struct table_fa
         return FINE;
 }
 
-static void put_alter(struct buf *sql, const struct publisher *p, const PGresult *res)
+static void put_alter(struct buf *sql, const struct publisher *p, uint32_t lock_timeout_ms,
+                      const PGresult *res)
 {
         struct table_facts f;
         publication_read_facts(res, &f);
-        buf_puts(sql, "BEGIN; ");
+        buf_printf(sql, "BEGIN; SET LOCAL lock_timeout = %" PRIu32 "; ", lock_timeout_ms);
         if (f.membership.len == 0) {
                 buf_puts(sql, "ALTER PUBLICATION ");
                 pg_put_ident(sql, slice_cstr(p->o.names.publication));
-                buf_puts(sql, " ADD TABLE ");
+                buf_puts(sql, " ADD TABLE ONLY ");
                 pg_put_ident(sql, f.schema);
                 buf_putc(sql, '.');
                 pg_put_ident(sql, f.table);
@@ -168,13 +166,14 @@ static void roll_back(struct publisher *p)
         buf_fini(&ignored);
 }
 
-static struct outcome alter(struct publisher *p, const PGresult *facts, struct buf *why)
+static struct outcome alter(struct publisher *p, uint32_t lock_timeout_ms, const PGresult *facts,
+                            struct buf *why)
 {
         struct buf sql;
         struct table_facts f;
         publication_read_facts(facts, &f);
         buf_init(&sql, SQL_MAX_BYTES);
-        put_alter(&sql, p, facts);
+        put_alter(&sql, p, lock_timeout_ms, facts);
         struct outcome o = buf_status(&sql) ? refused(REFUSE_UNEXPECTED)
                                             : query(p, buf_cstr(&sql), 0, NULL, NULL, why);
         buf_fini(&sql);
@@ -187,7 +186,8 @@ static struct outcome alter(struct publisher *p, const PGresult *facts, struct b
 }
 
 /* Looks again after altering: what is remembered must be what is there. */
-struct outcome publisher_order(struct publisher *p, uint32_t oid, PGresult **facts, struct buf *why)
+struct outcome publisher_order(struct publisher *p, uint32_t oid, uint32_t lock_timeout_ms,
+                               PGresult **facts, struct buf *why)
 {
         for (int attempt = 0;; attempt++) {
                 struct table_facts f;
@@ -198,7 +198,7 @@ struct outcome publisher_order(struct publisher *p, uint32_t oid, PGresult **fac
                         return refused(f.full ? REFUSE_MISSING_UNPRIVILEGED : REFUSE_IDENTITY);
                 struct outcome o = may_alter(p, &f);
                 if (!o.refused)
-                        o = alter(p, *facts, why);
+                        o = alter(p, lock_timeout_ms, *facts, why);
                 if (o.refused)
                         return o;
                 PQclear(*facts);

@@ -34,10 +34,11 @@ void publisher_fini(struct publisher *p);
  * name is. A table of another name is REFUSE_GONE. */
 struct outcome publisher_inspect(struct publisher *p, uint32_t oid, const char *schema,
                                  const char *table, PGresult **out, struct buf *why);
-/* Alters what must be altered (takes locks, up to LOCK_TIMEOUT) and replaces *facts by what is true
- * then. */
-struct outcome publisher_order(struct publisher *p, uint32_t oid, PGresult **facts,
-                               struct buf *why);
+/* Alters what must be altered and replaces *facts by what is true then. Takes locks: nobody else
+ * gets at the table while one is waited for, up to `lock_timeout_ms`. */
+enum { PUBLISHER_LOCK_MS = 5000 /* protocol §7.3 */ };
+struct outcome publisher_order(struct publisher *p, uint32_t oid, uint32_t lock_timeout_ms,
+                               PGresult **facts, struct buf *why);
 static inline bool publisher_in_order(const struct table_facts *f)
 {
         return f->full && f->membership.len > 0;
@@ -50,8 +51,7 @@ struct outcome publisher_unfinished(struct publisher *p, char **xids, struct buf
 /* See publication_needs_second_pass(). */
 bool publisher_needs_second_pass(const struct publisher *p, const struct table_facts *f);
 struct outcome publisher_touch(struct publisher *p, struct buf *why);
-/* oids of the partition's ancestors and its own, as rows of column 0. */
-struct outcome publisher_ancestors(struct publisher *p, uint32_t oid, PGresult **out,
-                                   struct buf *why);
+/* Partitions that are published without REPLICA IDENTITY FULL, oids as rows of column 0. */
+struct outcome publisher_bare(struct publisher *p, PGresult **out, struct buf *why);
 
 #endif

@@ -242,7 +242,8 @@ static void pause_reading(struct repl *r)
         set_state(r, REPL_PAUSED);
         watch(r);
         loop_timer_set(r->probe, PROBE_MS);
-        log_debug("paused", "the window is full: not reading until routers acknowledge");
+        log_debug("paused",
+                  "no room: not reading until routers acknowledge, or a relation is known");
 }
 
 static void read_stream(struct repl *r);
@@ -547,4 +548,10 @@ void repl_on_restart(struct repl *r)
         disconnect(r);
         svc_set_state(SVC_STARTING, setup_waiting_text(true));
         try_again(r, 0);
+}
+
+void repl_on_broken(struct repl *r, const char *why)
+{
+        if (is_connected(r))
+                lose(r, why);
 }

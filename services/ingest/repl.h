@@ -42,5 +42,7 @@ void repl_stop(struct repl *r, loop_callback *done, void *arg);
 void repl_on_room(struct repl *r);
 void repl_on_confirmed(struct repl *r);
 void repl_on_restart(struct repl *r);
+/* The stream cannot go on. */
+void repl_on_broken(struct repl *r, const char *why);
 
 #endif

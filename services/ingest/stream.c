@@ -20,6 +20,7 @@ enum {
         MAX_FRAMES = 256
 };
 static const size_t REPLAY_MAX_BYTES = (size_t)16 << 20;
+static const size_t DESCRIPTION_MAX_BYTES = (size_t)2 << 30; /* as any message of Postgres */
 static const size_t FRAME_MAX_BYTES = (size_t)8 << 30; /* never reached: batch.c bounds a batch */
 
 struct stream {
@@ -32,6 +33,9 @@ struct stream {
         struct buf frame;
         bool live;    /* a replication connection feeds it */
         bool starved; /* the source was told that there is no room */
+        bool asking;  /* whose partition is the relation that was described last? */
+        uint64_t ticket;
+        struct buf description; /* its message */
         uint64_t began_ms, published_ms, restarted_ms;
         struct batch_counts counted; /* as far as the metrics know */
         struct loop_timer *hold, *quiet, *grace, *remind;
@@ -65,7 +69,7 @@ static void release(struct stream *s)
         if (may_release(s))
                 window_release(s->window, peers_acked_seq(&s->peers));
         show_window(s);
-        if (s->starved && window_has_room(s->window)) {
+        if (s->starved && stream_has_room(s)) {
                 s->starved = false;
                 s->o.on_room(s->o.arg);
         }
@@ -73,7 +77,7 @@ static void release(struct stream *s)
 
 bool stream_has_room(const struct stream *s)
 {
-        return window_has_room(s->window);
+        return !s->asking && window_has_room(s->window);
 }
 
 static void publish(void *arg, const struct batch_out *out)
@@ -129,7 +133,7 @@ static void on_grace(void *arg)
 static void cut_if_possible(void *arg)
 {
         struct stream *s = arg;
-        if (s->live && window_has_room(s->window))
+        if (s->live && stream_has_room(s))
                 batch_cut(s->batch);
 }
 
@@ -141,6 +145,7 @@ struct stream *stream_new(struct loop *loop, const struct stream_options *o)
         s->batch = batch_new(o->batch_bytes, publish, s);
         s->decoder = pgoutput_new();
         buf_init(&s->frame, FRAME_MAX_BYTES);
+        buf_init(&s->description, DESCRIPTION_MAX_BYTES);
         s->hold = loop_timer_new(loop, cut_if_possible, s);
         s->quiet = loop_timer_new(loop, cut_if_possible, s);
         s->grace = loop_timer_new(loop, on_grace, s);
@@ -160,6 +165,7 @@ void stream_free(struct stream *s)
         batch_free(s->batch);
         pgoutput_free(s->decoder);
         buf_fini(&s->frame);
+        buf_fini(&s->description);
         mem_free(s);
 }
 
@@ -172,7 +178,7 @@ void stream_begin(struct stream *s, const struct term *term)
         peers_begin(&s->peers, s->o.routers, term);
         batch_begin(s->batch, term->start);
         s->live = true;
-        s->starved = false;
+        s->starved = s->asking = false;
         s->began_ms = clock_mono_ms();
         s->published_ms = 0;
         loop_timer_set(s->grace, GRACE_MS);
@@ -185,7 +191,7 @@ void stream_begin(struct stream *s, const struct term *term)
 void stream_end(struct stream *s)
 {
         s->live = false;
-        s->starved = false;
+        s->starved = s->asking = false;
         loop_timer_cancel(s->hold);
         loop_timer_cancel(s->quiet);
 }
@@ -198,9 +204,41 @@ static void count(struct stream *s)
         s->counted = now;
 }
 
+/* The message is decoded again when the answer is there: what it says borrows from it. */
+static void ask_lineage(struct stream *s, const struct change_relation *r, struct slice message)
+{
+        if (r->replica_identity != 'f')
+                s->o.on_bare_relation(s->o.arg, r->oid);
+        buf_reset(&s->description);
+        buf_put_slice(&s->description, message);
+        s->asking = true;
+        s->o.on_relation(s->o.arg, r->oid, batch_xid(s->batch), ++s->ticket);
+}
+
+int stream_lineage(struct stream *s, const struct lineage_answer *answer, struct buf *why)
+{
+        struct pgoutput_msg m;
+        if (!s->asking || answer->ticket != s->ticket)
+                return 0;
+        s->asking = false;
+        if (answer->err) {
+                buf_puts(why, answer->why);
+                return answer->err;
+        }
+        int err = pgoutput_decode(s->decoder, buf_slice(&s->description), &m);
+        SLUICE_ASSERT(err == 0 && m.kind == PGOUTPUT_RELATION);
+        m.relation.ancestors = answer->ancestors;
+        m.relation.n_ancestors = answer->n_ancestors;
+        err = batch_message(s->batch, &m, why);
+        s->starved = !stream_has_room(s);
+        if (!err && !s->starved)
+                s->o.on_room(s->o.arg);
+        return err;
+}
+
 int stream_message(struct stream *s, struct slice pgoutput, struct buf *why)
 {
-        SLUICE_ASSERT(s->live && window_has_room(s->window));
+        SLUICE_ASSERT(s->live && stream_has_room(s));
         struct pgoutput_msg m;
         int err = pgoutput_decode(s->decoder, pgoutput, &m);
         if (err) {
@@ -208,8 +246,10 @@ int stream_message(struct stream *s, struct slice pgoutput, struct buf *why)
                            pgoutput.len, pgoutput.len ? (unsigned char)pgoutput.p[0] : 0);
                 return err;
         }
-        if (m.kind == PGOUTPUT_RELATION && m.relation.replica_identity != 'f')
-                s->o.on_bare_relation(s->o.arg, m.relation.oid);
+        if (m.kind == PGOUTPUT_RELATION && batch_in_txn(s->batch)) {
+                ask_lineage(s, &m.relation, pgoutput);
+                return 0;
+        }
         err = batch_message(s->batch, &m, why);
         if (m.kind == PGOUTPUT_COMMIT)
                 count(s);

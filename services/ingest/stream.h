@@ -10,7 +10,10 @@
  * When to cut a batch: when it is full, or when the socket has run dry and no transaction is open.
  * A transaction that is open is about to be followed by the rest of itself; only if whole
  * transactions wait behind it for HOLD_MS is it cut in two. A bare position (keepalives, empty
- * transactions) is published every QUIET_MS at most, or at once when Postgres asks. */
+ * transactions) is published every QUIET_MS at most, or at once when Postgres asks.
+ *
+ * When a relation is described the stream asks which partitioned tables it is part of (lineage.h),
+ * and has no room until it is told: what comes next may be a change that their shapes must see. */
 #ifndef SERVICES_INGEST_STREAM_H
 #define SERVICES_INGEST_STREAM_H
 
@@ -21,6 +24,7 @@
 #include "common/bus/bus.h"
 #include "common/svc/loop.h"
 #include "common/wire/msg.h"
+#include "services/ingest/lineage.h"
 #include "services/ingest/peers.h"
 
 struct stream;
@@ -30,12 +34,14 @@ struct stream_options {
         uint32_t routers;
         struct pub *pub; /* borrowed */
         /* On the loop, from timers and routers' requests; never from within stream_message() and
-         * its like, on_bare_relation apart. */
+         * its like, on_bare_relation and on_relation apart. */
         void (*on_room)(void *arg);      /* there is room again */
         void (*on_confirmed)(void *arg); /* stream_confirmed() has moved */
         void (*on_restart)(void *arg);   /* a router needs what only the slot still has */
         /* A relation without REPLICA IDENTITY FULL was described. */
         void (*on_bare_relation)(void *arg, uint32_t oid);
+        /* A relation was described in a transaction: stream_lineage() must be told, later. */
+        void (*on_relation)(void *arg, uint32_t oid, uint32_t xid, uint64_t ticket);
         void *arg;
 };
 
@@ -53,6 +59,9 @@ void stream_end(struct stream *s);
 bool stream_has_room(const struct stream *s);
 /* Only while stream_has_room(). ERR_FORMAT with a line in *why: the stream cannot go on. */
 int stream_message(struct stream *s, struct slice pgoutput, struct buf *why);
+/* The answer to on_relation; one that is not waited for any more is ignored. ERR_FORMAT and
+ * lineage's errors with a line in *why: the stream cannot go on. */
+int stream_lineage(struct stream *s, const struct lineage_answer *answer, struct buf *why);
 void stream_keepalive(struct stream *s, lsn_t decoded, bool asked);
 /* Nothing more to read for now. */
 void stream_dry(struct stream *s);
