@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/pg/partition.h"
 #include "common/pg/pg.h"
 #include "common/wire/change.h"
 
@@ -207,33 +208,12 @@ static int table_end(const struct rows *r, int from)
         return to;
 }
 
-/* ---- statements */
+/* ---- parameters */
 
 /* No name in Postgres has a NUL, and C strings would end there. */
 static bool has_nul(struct slice name)
 {
         return memchr(name.p, '\0', name.len) != NULL;
-}
-
-int catalog_query_name(PGconn *conn, const struct pgwait *w, struct slice schema, struct slice name,
-                       struct table **out, char state[6], struct buf *why)
-{
-        if (has_nul(schema) || has_nul(name))
-                return ERR_NOTFOUND;
-        char *params[2] = {slice_dup_cstr(schema), slice_dup_cstr(name)};
-        PGresult *res = NULL;
-        int err = pgwait_exec(conn, w, by_name, 2, (const char *const *)params, &res, state, why);
-        mem_free(params[0]);
-        mem_free(params[1]);
-        if (err)
-                return err;
-        struct rows r = {res, PQserverVersion(conn)};
-        if (PQntuples(res) == 0)
-                err = ERR_NOTFOUND;
-        else
-                *out = table_from(&r, 0, PQntuples(res));
-        PQclear(res);
-        return err;
 }
 
 static char *oid_array(const uint32_t *oids, uint32_t n)
@@ -251,6 +231,106 @@ static char *oid_array(const uint32_t *oids, uint32_t n)
         char *array = slice_dup_cstr(buf_slice(&text));
         buf_fini(&text);
         return array;
+}
+
+/* ---- partitions */
+
+enum link_field { L_ROOT, L_UP, L_CHILD, L_PARENT, L_SINCE, L_BORN };
+
+static const char links_of[] =
+        "WITH RECURSIVE down(root, child, parent) AS ("
+        "SELECT p.parent, p.child, p.parent FROM " PG_PARTITIONS
+        " p WHERE p.parent = ANY ($1::pg_catalog.oid[])"
+        " UNION ALL SELECT d.root, p.child, p.parent FROM down d JOIN " PG_PARTITIONS
+        " p ON p.parent = d.child), up(root, child, parent) AS ("
+        "SELECT p.child, p.child, p.parent FROM " PG_PARTITIONS
+        " p WHERE p.child = ANY ($1::pg_catalog.oid[])"
+        " UNION ALL SELECT u.root, p.child, p.parent FROM up u JOIN " PG_PARTITIONS
+        " p ON p.child = u.parent)"
+        " SELECT l.root, l.up, l.child, l.parent, " PG_PARTITION_FACTS
+        " FROM (SELECT *, false AS up FROM down UNION ALL SELECT *, true FROM up) l"
+        " JOIN pg_catalog.pg_inherits i ON i.inhrelid = l.child AND i.inhparent = l.parent"
+        " ORDER BY l.root";
+
+static uint32_t link_u32(const PGresult *res, int row, enum link_field f)
+{
+        return (uint32_t)strtoul(PQgetvalue(res, row, (int)f), NULL, 10);
+}
+
+static bool link_flag(const PGresult *res, int row, enum link_field f)
+{
+        return PQgetvalue(res, row, (int)f)[0] == 't';
+}
+
+/* The rows [from, to) are about one table. */
+static void fill_links(struct table *t, const PGresult *res, int from, int to)
+{
+        t->links = mem_array((size_t)(to - from), sizeof(*t->links));
+        for (int row = from; row < to; row++) {
+                struct tree_link link = {.child = link_u32(res, row, L_CHILD),
+                                         .parent = link_u32(res, row, L_PARENT),
+                                         .since = link_u32(res, row, L_SINCE),
+                                         .born = link_flag(res, row, L_BORN)};
+                if (link_flag(res, row, L_UP)) {
+                        tree_add_above(&t->tree, &link);
+                } else {
+                        tree_add_below(&t->tree, &link);
+                        t->links[t->n_links++] = link;
+                }
+        }
+}
+
+/* Where the tables, by ascending oid, stand among partitions. A statement of its own: what changes
+ * between the two is seen by the next look. */
+static int add_links(PGconn *conn, const struct pgwait *w, struct table **tables, uint32_t n,
+                     char state[6], struct buf *why)
+{
+        PGresult *res = NULL;
+        uint32_t *oids = mem_array(n ? n : 1, sizeof(*oids));
+        for (uint32_t i = 0; i < n; i++)
+                oids[i] = tables[i]->oid;
+        char *array = oid_array(oids, n);
+        mem_free(oids);
+        int err = pgwait_exec(conn, w, links_of, 1, (const char *const *)&array, &res, state, why);
+        mem_free(array);
+        if (err)
+                return err;
+        int row = 0, end = PQntuples(res);
+        for (uint32_t i = 0; i < n; i++) {
+                int from = row;
+                while (row < end && link_u32(res, row, L_ROOT) == tables[i]->oid)
+                        row++;
+                if (row > from)
+                        fill_links(tables[i], res, from, row);
+        }
+        SLUICE_ASSERT(row == end);
+        PQclear(res);
+        return 0;
+}
+
+/* ---- statements */
+
+int catalog_query_name(PGconn *conn, const struct pgwait *w, struct slice schema, struct slice name,
+                       struct table **out, char state[6], struct buf *why)
+{
+        if (has_nul(schema) || has_nul(name))
+                return ERR_NOTFOUND;
+        char *params[2] = {slice_dup_cstr(schema), slice_dup_cstr(name)};
+        PGresult *res = NULL;
+        int err = pgwait_exec(conn, w, by_name, 2, (const char *const *)params, &res, state, why);
+        mem_free(params[0]);
+        mem_free(params[1]);
+        if (err)
+                return err;
+        struct rows r = {res, PQserverVersion(conn)};
+        struct table *t = PQntuples(res) > 0 ? table_from(&r, 0, PQntuples(res)) : NULL;
+        PQclear(res);
+        err = t ? add_links(conn, w, &t, 1, state, why) : ERR_NOTFOUND;
+        if (err)
+                table_free(t);
+        else
+                *out = t;
+        return err;
 }
 
 static void collect_tables(const struct rows *r, uint32_t max, struct catalog_tables *out)
@@ -276,7 +356,10 @@ int catalog_query_oids(PGconn *conn, const struct pgwait *w, const uint32_t *oid
         struct rows r = {res, PQserverVersion(conn)};
         collect_tables(&r, n, out);
         PQclear(res);
-        return 0;
+        err = add_links(conn, w, out->tables, out->n, state, why);
+        if (err)
+                catalog_tables_fini(out);
+        return err;
 }
 
 void catalog_tables_fini(struct catalog_tables *t)

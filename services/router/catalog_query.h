@@ -1,4 +1,4 @@
-/* Reads descriptions of tables from Postgres' catalogs. One statement each, usable inside a
+/* Reads descriptions of tables from Postgres' catalogs. Two statements each, usable inside a
  * transaction of the caller's. */
 #ifndef SERVICES_ROUTER_CATALOG_QUERY_H
 #define SERVICES_ROUTER_CATALOG_QUERY_H
@@ -20,7 +20,7 @@ struct catalog_tables {
         uint32_t n;
 };
 
-/* By oid, all in one statement. */
+/* By oid, all at once. */
 int catalog_query_oids(PGconn *conn, const struct pgwait *w, const uint32_t *oids, uint32_t n,
                        struct catalog_tables *out, char state[6], struct buf *why);
 void catalog_tables_fini(struct catalog_tables *t);

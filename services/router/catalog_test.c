@@ -310,6 +310,87 @@ static void stuck_statement(void **state)
         catalog_close(c);
 }
 
+/* ---- partitions */
+
+static const struct tree_link *link_of(struct catalog *c, const struct table *t, const char *child)
+{
+        struct catalog_answer a = ask(c, child);
+        const struct tree_link *found = NULL;
+        assert_int_equal(a.status, 0);
+        assert_true(a.table->tree.above != 0);
+        for (size_t i = 0; i < t->n_links; i++)
+                if (t->links[i].child == a.table->oid)
+                        found = &t->links[i];
+        catalog_answer_fini(&a);
+        return found;
+}
+
+/* Which partitions were created as such, hence without rows, and which were attached. */
+static void partitions(void **state)
+{
+        static const struct {
+                const char *name;
+                bool born;
+        } expected[] = {{"born", true},       {"born_with_defaults", true},
+                        {"middle", true},     {"leaf", true},
+                        {"attached", false},  {"same_transaction", false},
+                        {"as_select", false}, {"again", false}};
+        test_db_sql(*state,
+                    "create table root (n int default 1, v text default 'v', primary key (n))"
+                    " partition by range (n);"
+                    "create table born partition of root for values from (0) to (10)");
+        test_db_sql(*state, "create table born_with_defaults partition of root (v default 'w')"
+                            " for values from (10) to (20)");
+        test_db_sql(*state, "create table middle partition of root for values from (20) to (30)"
+                            " partition by range (n);"
+                            "create table leaf partition of middle for values from (20) to (25)");
+        test_db_sql(*state, "create table attached (n int not null, v text)");
+        test_db_sql(*state,
+                    "alter table root attach partition attached for values from (30) to (40)");
+        test_db_sql(
+                *state,
+                "begin; create table same_transaction (n int not null, v text);"
+                "insert into same_transaction values (40, 'x');"
+                "alter table root attach partition same_transaction for values from (40) to (50);"
+                "create table as_select as select 50 n, 'x'::text v;"
+                "alter table as_select alter n set not null;"
+                "alter table root attach partition as_select for values from (50) to (60);"
+                "commit");
+        test_db_sql(*state, "create table again partition of root for values from (60) to (70)");
+        test_db_sql(*state, "alter table root detach partition again");
+        test_db_sql(*state, "alter table root attach partition again for values from (60) to (70)");
+        test_db_sql(*state, "alter table born rename to reborn; alter table reborn rename to born");
+        struct catalog *c = open_catalog(test_db_url(), 5000);
+        struct catalog_answer a = ask(c, "root");
+        assert_int_equal(a.status, 0);
+        assert_true(a.table->tree.parted && a.table->tree.above == 0);
+        assert_int_equal(a.table->n_links, 8);
+        for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+                const struct tree_link *link = link_of(c, a.table, expected[i].name);
+                assert_non_null(link);
+                if (link->born != expected[i].born)
+                        fail_msg("%s: born %d", expected[i].name, link->born);
+        }
+        catalog_answer_fini(&a);
+        catalog_close(c);
+}
+
+/* Inheritance is another thing. */
+static void inheritance(void **state)
+{
+        test_db_sql(*state, "create table parent (id int primary key);"
+                            "create table child () inherits (parent)");
+        struct catalog *c = open_catalog(test_db_url(), 5000);
+        const char *const names[] = {"parent", "child"};
+        for (int i = 0; i < 2; i++) {
+                struct catalog_answer a = ask(c, names[i]);
+                assert_int_equal(a.status, 0);
+                assert_false(a.table->tree.parted || a.table->tree.above);
+                catalog_answer_fini(&a);
+        }
+        catalog_close(c);
+}
+
 /* ---- the reconciler */
 
 struct drift {
@@ -384,6 +465,8 @@ int main(void)
                 cmocka_unit_test_setup_teardown(name_with_nul, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(survives_a_lost_connection, setup,
                                                 test_db_teardown),
+                cmocka_unit_test_setup_teardown(partitions, setup, test_db_teardown),
+                cmocka_unit_test_setup_teardown(inheritance, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(reconciler, setup, test_db_teardown),
                 cmocka_unit_test(unreachable_database),
                 cmocka_unit_test(silent_database),

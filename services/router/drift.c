@@ -43,7 +43,8 @@ static bool still_fits(const struct view *v, const struct table *now)
 {
         const struct table *old = v->version->table;
         if (!slice_eq(old->schema, now->schema) || !slice_eq(old->name, now->name) ||
-            old->kind != now->kind || !same_key(old, now))
+            old->kind != now->kind || !same_key(old, now) ||
+            !tree_continues(&old->tree, &now->tree, now->links, now->n_links))
                 return false;
         /* without a primary key the key is every column */
         if (old->n_pk == 0 && (adds_column(old, now) || old->n_columns != now->n_columns))

@@ -6,18 +6,22 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 
-#define NO_SOURCE       UINT32_MAX
 #define TABLE_MAX_BYTES ((size_t)16 << 20)
 
 void match_init(struct match *m)
 {
         hmap_init(&m->topics);
+        hmap_init(&m->feeds);
 }
 
 void match_fini(struct match *m)
 {
+        size_t cursor = 0;
         SLUICE_ASSERT(hmap_count(&m->topics) == 0);
         hmap_fini(&m->topics);
+        for (struct feed *f; (f = hmap_next(&m->feeds, &cursor, NULL));)
+                feed_free(f);
+        hmap_fini(&m->feeds);
 }
 
 /* ---- topics and versions live as long as a view of theirs */
@@ -40,10 +44,21 @@ static struct topic *topic_get(struct match *m, uint32_t oid)
         return t;
 }
 
-static void topic_forget_relation(struct topic *t)
+/* The next batch must place the columns of a new version. */
+static void topic_new_version(const struct topic *t)
 {
-        mem_free((void *)t->relation.p);
-        t->relation = slice_of(NULL, 0);
+        size_t cursor = 0;
+        for (struct feed *f; (f = hmap_next(&t->match->feeds, &cursor, NULL));)
+                f->stale |= feed_has(f, t->oid);
+}
+
+/* What other tables have no part in goes with it. What they may have stays until the relation is
+ * described again: a change of theirs may be the next. */
+static void topic_drop_feed(const struct topic *t)
+{
+        const struct feed *f = hmap_find(&t->match->feeds, HMAP_KEY(t->oid));
+        if (f && f->n_tables == 1)
+                feed_free(hmap_take(&t->match->feeds, HMAP_KEY(t->oid)));
 }
 
 static void topic_drop_if_unused(struct topic *t)
@@ -52,7 +67,7 @@ static void topic_drop_if_unused(struct topic *t)
                 return;
         SLUICE_ASSERT(t->n_shapes == 0);
         hmap_take(&t->match->topics, HMAP_KEY(t->oid));
-        topic_forget_relation(t);
+        topic_drop_feed(t);
         mem_free(t);
 }
 
@@ -74,13 +89,12 @@ static struct version *version_new(struct topic *t, struct table *table, struct 
         v->topic = t;
         v->table = table;
         v->encoded = slice_dup(encoded);
-        v->source = mem_array(n ? n : 1, sizeof(*v->source));
+        hmap_init(&v->placements);
         v->old_row = mem_array(n ? n : 1, sizeof(*v->old_row));
         v->new_row = mem_array(n ? n : 1, sizeof(*v->new_row));
-        for (uint32_t i = 0; i < n; i++)
-                v->source[i] = NO_SOURCE;
         list_init(&v->views);
         list_push_back(&t->versions, &v->node);
+        topic_new_version(t);
         return v;
 }
 
@@ -89,10 +103,13 @@ static void version_drop_if_unused(struct version *v)
         if (!list_empty(&v->views))
                 return;
         struct topic *t = v->topic;
+        size_t cursor = 0;
         list_remove(&v->node);
+        for (struct placement *p; (p = hmap_next(&v->placements, &cursor, NULL));)
+                placement_free(p);
+        hmap_fini(&v->placements);
         table_free(v->table);
         mem_free((void *)v->encoded.p);
-        mem_free(v->source);
         mem_free(v->old_row);
         mem_free(v->new_row);
         mem_free(v);
@@ -142,8 +159,6 @@ static struct view *view_new(struct version *v, const struct view_spec *spec)
         list_init(&w->shapes);
         clause_index_init(&w->index);
         list_push_back(&v->views, &w->node);
-        /* the next batch must place its columns */
-        topic_forget_relation(v->topic);
         return w;
 }
 
@@ -251,74 +266,77 @@ void match_remove(struct match *m, struct shape *s)
 
 /* ---- relations */
 
-static uint32_t find_column(const struct change_relation *r, struct slice name)
+static bool concerns_any(const struct match *m, const struct change_relation *r)
 {
-        for (uint32_t i = 0; i < r->n_columns; i++)
-                if (slice_eq(r->columns[i].name, name))
-                        return i;
-        return NO_SOURCE;
+        bool any = match_topic(m, r->oid) != NULL;
+        for (uint32_t i = 0; i < r->n_ancestors && !any; i++)
+                any = match_topic(m, r->ancestors[i].oid) != NULL;
+        return any;
 }
 
-/* Types of the columns that the view needs must be the same. */
-static bool view_lost(const struct view *w, const struct change_relation *r)
+static void forget_feed(struct match *m, uint32_t oid)
 {
-        const struct table *t = w->version->table;
-        if (!slice_eq(t->schema, r->schema) || !slice_eq(t->name, r->table))
-                return true;
-        for (uint32_t i = 0; i < t->n_columns; i++) {
-                if (!view_needs(w, i))
-                        continue;
-                uint32_t at = w->version->source[i];
-                if (at == NO_SOURCE || r->columns[at].type_oid != t->columns[i].type_oid ||
-                    r->columns[at].type_mod != t->columns[i].type_mod)
-                        return true;
-        }
-        return false;
+        feed_free(hmap_take(&m->feeds, HMAP_KEY(oid)));
 }
 
-static bool relation_adds(const struct version *v, const struct change_relation *r)
+static void place_columns(struct version *v, const struct change_relation *r, uint32_t step)
 {
-        for (uint32_t i = 0; i < r->n_columns; i++)
-                if (table_find_column(v->table, r->columns[i].name) < 0)
-                        return true;
-        return false;
-}
-
-static void place_columns(struct version *v, const struct change_relation *r)
-{
-        for (uint32_t i = 0; i < v->table->n_columns; i++)
-                v->source[i] = find_column(r, v->table->columns[i].name);
-        bool adds = relation_adds(v, r);
-        for (struct list *l = v->views.next; l != &v->views; l = l->next) {
-                struct view *w = LIST_OBJ(l, struct view, node);
-                w->lost = (adds && w->all_columns) || view_lost(w, r);
-        }
+        placement_free(
+                hmap_put(&v->placements, HMAP_KEY(r->oid), placement_new(v->table, r, step)));
+        for (struct list *l = v->views.next; l != &v->views; l = l->next)
+                LIST_OBJ(l, struct view, node)->placed = NULL;
 }
 
 void match_relation(struct match *m, const struct change_relation *relation)
 {
-        struct topic *t = match_topic(m, relation->oid);
-        if (!t || slice_eq(t->relation, relation->encoded))
+        struct feed *f = hmap_find(&m->feeds, HMAP_KEY(relation->oid));
+        if (f && !f->stale && slice_eq(f->relation, relation->encoded))
                 return;
-        topic_forget_relation(t);
-        t->relation = slice_dup(relation->encoded);
-        t->n_columns = relation->n_columns;
-        for (struct list *n = t->versions.next; n != &t->versions; n = n->next)
-                place_columns(LIST_OBJ(n, struct version, node), relation);
+        forget_feed(m, relation->oid);
+        if (!concerns_any(m, relation))
+                return;
+        f = feed_new(relation);
+        hmap_put(&m->feeds, HMAP_KEY(f->oid), f);
+        for (uint32_t i = 0; i < f->n_tables; i++) {
+                struct topic *t = match_topic(m, f->tables[i]);
+                for (struct list *n = t ? t->versions.next : NULL; n && n != &t->versions;
+                     n = n->next)
+                        place_columns(LIST_OBJ(n, struct version, node), relation, i);
+        }
+}
+
+/* Columns that are needed must be there, with the same types. */
+static bool view_lost(const struct view *w, const struct placement *p)
+{
+        if (p->strange || (p->adds && w->all_columns))
+                return true;
+        for (uint32_t i = 0; i < w->version->table->n_columns; i++)
+                if (!p->same[i] && view_needs(w, i))
+                        return true;
+        return false;
+}
+
+/* Relations of one table come in turns: `lost` is true of the one that `placed` is about. */
+static void view_place(struct view *w, const struct placement *p)
+{
+        if (w->placed != p)
+                w->lost = view_lost(w, p);
+        w->placed = p;
 }
 
 /* ---- changes */
 
 static const struct change_value null_value = {.kind = VALUE_NULL};
 
-static struct row place_row(const struct version *v, const struct change_tuple *tuple,
-                            const struct change_tuple *base, struct change_value *room)
+static struct row place_row(const struct version *v, const struct placement *p,
+                            const struct change_tuple *tuple, const struct change_tuple *base,
+                            struct change_value *room)
 {
         uint32_t n = v->table->n_columns;
         if (tuple->n == 0)
                 return (struct row){NULL, 0};
         for (uint32_t i = 0; i < n; i++) {
-                uint32_t at = v->source[i];
+                uint32_t at = p->source[i];
                 room[i] = at == NO_SOURCE ? null_value : tuple->values[at];
                 if (room[i].kind == VALUE_SAME)
                         room[i] = at < base->n ? base->values[at] : null_value;
@@ -326,15 +344,14 @@ static struct row place_row(const struct version *v, const struct change_tuple *
         return (struct row){room, n};
 }
 
-static bool tuple_fits(const struct topic *t, const struct change_tuple *tuple)
+static bool tuple_fits(const struct feed *f, const struct change_tuple *tuple)
 {
-        return tuple->n == 0 || tuple->n == t->n_columns;
+        return tuple->n == 0 || tuple->n == f->n_columns;
 }
 
-static bool change_fits(const struct topic *t, const struct change *c)
+static bool change_fits(const struct feed *f, const struct change *c)
 {
-        /* a relation that a batch does not describe cannot be placed */
-        return t->relation.p && tuple_fits(t, &c->new_row) && tuple_fits(t, &c->old_row);
+        return tuple_fits(f, &c->new_row) && tuple_fits(f, &c->old_row);
 }
 
 struct routing {
@@ -384,34 +401,52 @@ static void match_view_shapes(const struct match_rows *rows, const struct change
                                   &routing);
 }
 
-static void match_version(const struct version *v, const struct change *c, struct shape *only,
-                          match_callback *cb, void *arg)
+static void match_version(const struct version *v, const struct placement *p,
+                          const struct change *c, struct shape *only, match_callback *cb, void *arg)
 {
         struct match_rows rows = {
-                .old_row = place_row(v, &c->old_row, &c->old_row, v->old_row),
-                .new_row = place_row(v, &c->new_row, &c->old_row, v->new_row),
+                .old_row = place_row(v, p, &c->old_row, &c->old_row, v->old_row),
+                .new_row = place_row(v, p, &c->new_row, &c->old_row, v->new_row),
         };
         for (struct list *l = v->views.next, *next; l != &v->views; l = next) {
                 next = l->next;
                 rows.view = LIST_OBJ(l, struct view, node);
-                if (!only || only->view == rows.view)
-                        match_view_shapes(&rows, c, only, cb, arg);
+                if (only && only->view != rows.view)
+                        continue;
+                view_place(rows.view, p);
+                match_view_shapes(&rows, c, only, cb, arg);
         }
+}
+
+static int match_topic_change(const struct topic *t, const struct change *c, struct shape *only,
+                              match_callback *cb, void *arg)
+{
+        for (struct list *n = t->versions.next, *next; n != &t->versions; n = next) {
+                next = n->next;
+                struct version *v = LIST_OBJ(n, struct version, node);
+                if (only && only->view->version != v)
+                        continue;
+                const struct placement *p = hmap_find(&v->placements, HMAP_KEY(c->relation_oid));
+                if (!p)
+                        return ERR_FORMAT; /* the batch did not describe the relation */
+                match_version(v, p, c, only, cb, arg);
+        }
+        return 0;
 }
 
 int match_change(struct match *m, const struct change *c, struct shape *only, match_callback *cb,
                  void *arg)
 {
-        struct topic *t = match_topic(m, c->relation_oid);
-        if (!t)
-                return 0;
-        if (!change_fits(t, c))
+        const struct feed *f = hmap_find(&m->feeds, HMAP_KEY(c->relation_oid));
+        if (!f) /* nobody's, unless it was not described */
+                return match_topic(m, c->relation_oid) ? ERR_FORMAT : 0;
+        if (!change_fits(f, c))
                 return ERR_FORMAT;
-        for (struct list *n = t->versions.next, *next; n != &t->versions; n = next) {
-                next = n->next;
-                struct version *v = LIST_OBJ(n, struct version, node);
-                if (!only || only->view->version == v)
-                        match_version(v, c, only, cb, arg);
+        for (uint32_t i = 0; i < f->n_tables; i++) {
+                const struct topic *t = match_topic(m, f->tables[i]);
+                int err = t ? match_topic_change(t, c, only, cb, arg) : 0;
+                if (err)
+                        return err;
         }
         return 0;
 }

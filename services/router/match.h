@@ -1,6 +1,9 @@
 /* From a change to the shapes it concerns (design §5), and from a received row to the columns that
  * those shapes know.
  *
+ *   relation oid ──▶ feed: a table, or a partition and the tables it is part of
+ *                      └──▶ table oid
+ *
  *   table oid ──▶ topic ──▶ version: one description of the table, as a shape's record keeps it
  *                              └──▶ view: columns, replica mode and what else clauses read:
  *                                   one rendering, one verdict when the relation changes
@@ -20,6 +23,7 @@
 #include "common/base/list.h"
 #include "common/wire/change.h"
 #include "services/router/clause.h"
+#include "services/router/feed.h"
 #include "services/router/render.h"
 #include "services/router/shape.h"
 
@@ -29,9 +33,6 @@ struct topic {
         struct match *match;
         uint32_t oid;
         struct list versions;
-        struct slice relation; /* owned: bytes of the relation last seen, empty: none since a
-                                  version came */
-        uint32_t n_columns;    /* of that relation */
         uint32_t n_shapes;
 };
 
@@ -41,7 +42,7 @@ struct version {
         struct table *table;  /* owned */
         struct slice encoded; /* owned: table_encode() */
         struct list views;
-        uint32_t *source; /* for each table column its place in the relation, or NO_SOURCE */
+        struct hmap placements;                 /* relation oid -> struct placement */
         struct change_value *old_row, *new_row; /* rows being matched, table order */
 };
 
@@ -65,7 +66,9 @@ struct view {
         enum replica_mode replica;
         bool all_columns;
         bool *uses; /* owned; by table column index: the clauses read it */
-        bool lost;  /* the relation last seen is not what its shapes are made of: they must go */
+        /* The relation that `placed` is about is not what its shapes are made of: they must go. */
+        bool lost;
+        const struct placement *placed;
         struct list shapes;
         struct clause_index index; /* of the same shapes */
 };
@@ -74,6 +77,7 @@ enum { VIEW_MAGIC = 0x71e30001 };
 
 struct match {
         struct hmap topics; /* oid -> struct topic */
+        struct hmap feeds;  /* oid -> struct feed; of relations that a topic is or was about */
 };
 
 void match_init(struct match *m);

@@ -160,17 +160,11 @@ static void after_news(void *arg, int err)
 
 static void on_drift(void *arg, uint32_t oid, bool gone, const struct table *table)
 {
-        struct buf bytes;
         struct news *n = mem_new(struct news);
         (void)arg;
         n->oid = oid;
-        if (!gone) {
-                buf_init(&bytes, (size_t)16 << 20);
-                table_encode(table, &bytes);
-                int err = table_decode(buf_slice(&bytes), &n->table);
-                SLUICE_ASSERT(err == 0);
-                buf_fini(&bytes);
-        }
+        if (!gone)
+                n->table = table_dup(table);
         writer_post(router.writer, WRITER_COMMIT, run_news, after_news, n);
 }
 

@@ -50,7 +50,7 @@ static void put_select(const struct rows *rows, struct buf *out)
                 pg_put_ident(out, t->columns[rows->columns[i]].name);
         }
         buf_puts(out, " FROM ");
-        run_put_table(t, out);
+        table_put_sql(t, out);
         if (where.len > 0) {
                 buf_puts(out, " WHERE ");
                 buf_put_slice(out, where);

@@ -30,8 +30,6 @@ int run_check_table(struct run *run);
 /* "COMMIT" or "ROLLBACK": nothing was written, so a failure only costs the connection. */
 void run_close_transaction(struct run *run, const char *how);
 
-/* "schema"."table" */
-void run_put_table(const struct table *t, struct buf *out);
 struct pgwait run_wait_ms(const struct run *run, uint64_t ms);
 /* What becomes of the job and of the connection when a statement has failed; returns err. */
 int run_statement_failed(struct run *run, int err, const char *state, uint64_t started_ms);

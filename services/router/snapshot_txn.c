@@ -85,19 +85,12 @@ static int connect_database(struct run *run)
 
 /* ---- the transaction */
 
-void run_put_table(const struct table *t, struct buf *out)
-{
-        pg_put_ident(out, t->schema);
-        buf_putc(out, '.');
-        pg_put_ident(out, t->name);
-}
-
 static int begin_and_lock(struct run *run)
 {
         struct buf sql;
         buf_init(&sql, SQL_MAX_BYTES);
         buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ");
-        run_put_table(run->table, &sql);
+        table_put_sql(run->table, &sql);
         buf_puts(&sql, " IN ACCESS SHARE MODE");
         run->in_transaction = true;
         int err = execute(run, buf_cstr(&sql), NULL);

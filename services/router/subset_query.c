@@ -147,9 +147,7 @@ static void put_select(const struct projection *p, struct buf *sql)
                 separator = ", ";
         }
         buf_puts(sql, " FROM ");
-        pg_put_ident(sql, t->schema);
-        buf_putc(sql, '.');
-        pg_put_ident(sql, t->name);
+        table_put_sql(t, sql);
 }
 
 int subset_query_sql(const struct subset_query *q, const struct definition *shape,

@@ -133,19 +133,12 @@ static int connect_database(struct subset_reader *r, struct trouble *t)
 
 /* ---- the transaction */
 
-static void put_table(const struct table *t, struct buf *out)
-{
-        pg_put_ident(out, t->schema);
-        buf_putc(out, '.');
-        pg_put_ident(out, t->name);
-}
-
 static int begin_and_lock(struct run *run)
 {
         struct buf sql;
         buf_init(&sql, 64 * 1024);
         buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ");
-        put_table(projection_table(run->job->projection), &sql);
+        table_put_sql(projection_table(run->job->projection), &sql);
         buf_puts(&sql, " IN ACCESS SHARE MODE");
         run->in_transaction = true;
         int err = execute(run, buf_cstr(&sql), NULL);
@@ -224,7 +217,7 @@ static int take_snapshot(struct run *run)
         struct buf name, sql;
         buf_init(&name, 16 * 1024);
         buf_init(&sql, 64 * 1024);
-        put_table(projection_table(run->job->projection), &name);
+        table_put_name(projection_table(run->job->projection), &name);
         buf_puts(&sql, "SELECT pg_catalog.pg_current_snapshot(),"
                        " pg_catalog.pg_current_wal_insert_lsn(), pg_catalog.to_regclass(");
         pg_put_literal(&sql, buf_slice(&name));

@@ -179,7 +179,7 @@ static void check_query(const struct table *t, const struct sample *s, int expec
         buf_fini(&body);
 }
 
-#define SELECT  "SELECT \"id\", \"title\" FROM \"public\".\"items\""
+#define SELECT  "SELECT \"id\", \"title\" FROM ONLY \"public\".\"items\""
 #define REFUSED "{\"message\":\"Invalid request\",\"errors\":{\"subset\":{"
 
 static struct definition items(void)

@@ -3,14 +3,18 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/pg/pg.h"
 #include "common/wire/change.h"
 #include "common/wire/rd.h"
 #include "common/wire/wr.h"
 
-/*   table  = [version, oid, schema, name, kind, [column...], [pk column index...]]
+/*   table  = [version, oid, schema, name, kind, [column...], [pk column index...], tree]
  *   column = [name, type_oid, type_name, type_mod, dims, not_null, is_enum, generated,
- *             render, collation] */
-enum { TABLE_VERSION = 3, TABLE_FIELDS = 7, COLUMN_FIELDS = 10 };
+ *             render, collation]
+ *   tree   = [below, above, newest, parted] */
+enum { TABLE_VERSION = 4, TABLE_FIELDS = 8, COLUMN_FIELDS = 10, TREE_FIELDS = 4 };
+
+static const size_t TABLE_MAX_BYTES = (size_t)16 << 20;
 
 struct table *table_new(uint32_t n_columns, uint32_t n_pk)
 {
@@ -45,6 +49,7 @@ void table_free(struct table *t)
         free_slice(&t->name);
         mem_free(t->columns);
         mem_free(t->pk);
+        mem_free(t->links);
         t->magic = 0;
         mem_free(t);
 }
@@ -73,6 +78,15 @@ static void encode_column(const struct table_column *c, struct buf *out)
         wr_u64(out, c->collation);
 }
 
+static void encode_tree(const struct tree *t, struct buf *out)
+{
+        wr_array(out, TREE_FIELDS);
+        wr_u64(out, t->below);
+        wr_u64(out, t->above);
+        wr_u64(out, t->newest);
+        wr_bool(out, t->parted);
+}
+
 void table_encode(const struct table *t, struct buf *out)
 {
         CHECK_OBJ(t, TABLE_MAGIC);
@@ -88,6 +102,7 @@ void table_encode(const struct table *t, struct buf *out)
         wr_array(out, t->n_pk);
         for (uint32_t i = 0; i < t->n_pk; i++)
                 wr_u64(out, t->pk[i]);
+        encode_tree(&t->tree, out);
 }
 
 static uint32_t read_u32(struct rd *rd)
@@ -159,7 +174,17 @@ static void decode_pk(struct rd *rd, struct table *t)
         }
 }
 
-/* The columns' array comes last but one, so that its count is known before the table is made. */
+static void decode_tree(struct rd *rd, struct tree *t)
+{
+        expect_array(rd, TREE_FIELDS);
+        t->below = rd_u64(rd);
+        t->above = rd_u64(rd);
+        t->newest = read_u32(rd);
+        t->parted = rd_bool(rd);
+}
+
+/* The columns' array comes before what depends on it, so that its count is known before the table
+ * is made. */
 static struct table *decode_table(struct rd *rd)
 {
         uint32_t oid = read_u32(rd);
@@ -175,6 +200,7 @@ static struct table *decode_table(struct rd *rd)
         for (uint32_t i = 0; i < t->n_columns && !rd->err; i++)
                 decode_column(rd, &t->columns[i]);
         decode_pk(rd, t);
+        decode_tree(rd, &t->tree);
         return t;
 }
 
@@ -193,4 +219,36 @@ int table_decode(struct slice bytes, struct table **out)
         }
         *out = t;
         return 0;
+}
+
+struct table *table_dup(const struct table *t)
+{
+        struct buf bytes;
+        struct table *copy;
+        buf_init(&bytes, TABLE_MAX_BYTES);
+        table_encode(t, &bytes);
+        int err = table_decode(buf_slice(&bytes), &copy);
+        SLUICE_ASSERT(err == 0);
+        buf_fini(&bytes);
+        copy->n_links = t->n_links;
+        copy->links = mem_array(t->n_links ? t->n_links : 1, sizeof(*copy->links));
+        for (size_t i = 0; i < t->n_links; i++)
+                copy->links[i] = t->links[i];
+        return copy;
+}
+
+void table_put_name(const struct table *t, struct buf *out)
+{
+        CHECK_OBJ(t, TABLE_MAGIC);
+        pg_put_ident(out, t->schema);
+        buf_putc(out, '.');
+        pg_put_ident(out, t->name);
+}
+
+void table_put_sql(const struct table *t, struct buf *out)
+{
+        CHECK_OBJ(t, TABLE_MAGIC);
+        if (t->kind == 'r')
+                buf_puts(out, "ONLY ");
+        table_put_name(t, out);
 }

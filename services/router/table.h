@@ -8,6 +8,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/slice.h"
+#include "services/router/tree.h"
 
 /* How a value's text becomes the one form that Sluice has for it, in snapshots and in the log
  * alike. */
@@ -50,16 +51,26 @@ struct table {
         uint32_t n_columns;
         uint32_t *pk; /* column indexes in key order */
         uint32_t n_pk;
+        struct tree tree;
+        struct tree_link *links; /* owned: all below; only in what the catalog has just said, and
+                                    not encoded */
+        size_t n_links;
 };
 
 enum { TABLE_MAGIC = 0x7ab1e001 };
 
 /* Zeroed, with room for the columns and the key; names are to be filled with heap copies. */
 struct table *table_new(uint32_t n_columns, uint32_t n_pk);
+struct table *table_dup(const struct table *t);
 /* NULL is allowed. */
 void table_free(struct table *t);
 /* Column index or -1. */
 int table_find_column(const struct table *t, struct slice name);
+/* "schema"."name" */
+void table_put_name(const struct table *t, struct buf *out);
+/* As FROM and LOCK TABLE want it: a table has its own rows, those of tables that inherit from it
+ * are theirs; a partitioned table has those of its partitions. */
+void table_put_sql(const struct table *t, struct buf *out);
 /* For the shape record. Decode: ERR_FORMAT, ERR_VERSION; *out is the caller's. */
 void table_encode(const struct table *t, struct buf *out);
 int table_decode(struct slice bytes, struct table **out);

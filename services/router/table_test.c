@@ -41,12 +41,16 @@ static void round_trip(void **state)
 {
         (void)state;
         struct table *t = sample(), *back = NULL;
+        t->tree.below = UINT64_MAX;
+        t->tree.newest = 700;
+        t->tree.parted = true;
         struct buf bytes;
         buf_init(&bytes, 4096);
         table_encode(t, &bytes);
         assert_int_equal(table_decode(buf_slice(&bytes), &back), 0);
         assert_int_equal(back->oid, t->oid);
         assert_int_equal(back->kind, 'r');
+        assert_memory_equal(&back->tree, &t->tree, sizeof(t->tree));
         assert_true(slice_eq(back->schema, t->schema) && slice_eq(back->name, t->name));
         assert_int_equal(back->n_columns, 4);
         for (uint32_t i = 0; i < 4; i++)
