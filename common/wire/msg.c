@@ -14,12 +14,6 @@ enum msg_fields {
 #define BIN(name, what)         +1
 #define END()                   ,
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
 };
 
 const char *msg_name(enum msg_type type)
@@ -28,18 +22,7 @@ const char *msg_name(enum msg_type type)
 #define MSG(name, number, what)                                                                    \
         case MSG_##name:                                                                           \
                 return #name;
-#define END()
-#define U64(name, what)
-#define BOOL(name, what)
-#define STR(name, what)
-#define BIN(name, what)
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
         }
         return "unknown";
 }
@@ -56,12 +39,6 @@ const char *msg_name(enum msg_type type)
 #define BIN(name, what)  wr_bin(out, m->name);
 #define END()            }
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
 
 #define MSG(name, number, what)                                                                    \
         static void decode_##name(struct rd *r, struct msg_##name *m)                              \
@@ -74,12 +51,6 @@ const char *msg_name(enum msg_type type)
 #define BIN(name, what)  m->name = rd_bytes(r);
 #define END()            }
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
 
 void msg_encode(struct buf *out, const union msg *m)
 {
@@ -88,18 +59,7 @@ void msg_encode(struct buf *out, const union msg *m)
         case MSG_##name:                                                                           \
                 encode_##name(out, &m->name);                                                      \
                 return;
-#define END()
-#define U64(name, what)
-#define BOOL(name, what)
-#define STR(name, what)
-#define BIN(name, what)
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
         }
         SLUICE_ASSERT(!"a message of the table");
 }
@@ -139,18 +99,7 @@ static void decode_body(struct rd *r, uint64_t number, uint32_t fields, union ms
                         break;                                                                     \
                 decode_##name(r, &m->name);                                                        \
                 return;
-#define END()
-#define U64(name, what)
-#define BOOL(name, what)
-#define STR(name, what)
-#define BIN(name, what)
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
         default:
                 break;
         }

@@ -13,18 +13,7 @@ enum { WIRE_VERSION = 2 };
 
 enum msg_type {
 #define MSG(name, number, what) MSG_##name = number,
-#define END()
-#define U64(name, what)
-#define BOOL(name, what)
-#define STR(name, what)
-#define BIN(name, what)
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
 };
 
 #define MSG(name, number, what)                                                                    \
@@ -38,29 +27,12 @@ enum msg_type {
 #define STR(name, what)  struct slice name;
 #define BIN(name, what)  struct slice name;
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
 
 /* Room for any message; `type` says which member. */
 union msg {
         enum msg_type type;
 #define MSG(name, number, what) struct msg_##name name;
-#define END()
-#define U64(name, what)
-#define BOOL(name, what)
-#define STR(name, what)
-#define BIN(name, what)
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
 };
 
 /* Appends the encoding of m->type's message; the buffer's sticky error says whether it fitted. */

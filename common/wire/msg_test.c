@@ -39,29 +39,12 @@ static void fill(enum msg_type type, union msg *m)
 #define STR(name, what)  f->name = slice_cstr(digits[n++]);
 #define BIN(name, what)  f->name = slice_cstr(digits[n++]);
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
         }
 }
 
 static const enum msg_type TYPES[] = {
 #define MSG(name, number, what) MSG_##name,
-#define END()
-#define U64(name, what)
-#define BOOL(name, what)
-#define STR(name, what)
-#define BIN(name, what)
 #include "common/wire/messages.def"
-#undef MSG
-#undef END
-#undef U64
-#undef BOOL
-#undef STR
-#undef BIN
 };
 
 enum { N_TYPES = sizeof(TYPES) / sizeof(*TYPES) };
