@@ -61,7 +61,7 @@ describe('DATABASE_URL', () => {
     await db.close()
   })
 
-  test('wal_level=replica', async () => {
+  test('#230 wal_level=replica', async () => {
     const own = await Postgres.start({ name: 'replica-level', settings: { wal_level: 'replica' } })
     opened.push(() => own.destroy())
     await refuses(own.url(), /wal_level/)
@@ -172,7 +172,7 @@ describe('a running stack', () => {
       expect(answer.text).toMatch(/^$|^HTTP\/1\.1 (431|400) /)
     })
 
-    test('a body over 8,000,000 bytes: 413', async () => {
+    test('#71 a body over 8,000,000 bytes: 413', async () => {
       const answer = await raw(ctx.stack.port, ['POST /v1/shape?table=steady&offset=-1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n', Buffer.alloc(9000000, 32)], { done: (t) => t.includes('\r\n\r\n') })
       expect(answer.text).toMatch(/^HTTP\/1\.1 413 /)
     })

@@ -1,6 +1,7 @@
 // What becomes of inserts, updates, deletes and truncates, for every kind of table and key.
 import { describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
+import { endOf, entriesAfter, entriesOf } from './lib/log.mjs'
 
 const ctx = useStack()
 const sql = (text, values) => ctx.db.sql(text, values)
@@ -17,7 +18,7 @@ const entries = (client) => client.log.filter((m) => m.headers?.operation)
 const brief = (m) => [m.headers.operation, m.key, m.value]
 
 describe('rows', () => {
-  test('insert, update, delete', async () => {
+  test('#119 #121 insert, update, delete', async () => {
     await sql('create table items (id int primary key, name text, n int)')
     const client = await follower({ table: 'items' })
     await sql("insert into items values (1, 'one', 1), (2, 'two', 2), (3, null, null)")
@@ -36,26 +37,26 @@ describe('rows', () => {
     ])
   })
 
-  test('replica=full: old values of what changed, whole rows of what went', async () => {
+  test('#120 #122 replica=full: old values of what changed, whole rows of what went', async () => {
     await sql('create table full_items (id int primary key, name text, n int)')
-    const handle = await started({ table: 'full_items', replica: 'full' })
-    await sql("insert into full_items values (1, 'one', 1)")
-    await sql('update full_items set n = 2')
-    await sql('delete from full_items')
-    const changes = await logOf({ table: 'full_items', replica: 'full' }, handle, 3)
+    const changes = await entriesOf(ctx.stack, { table: 'full_items', replica: 'full' }, 3, async () => {
+      await sql("insert into full_items values (1, 'one', 1)")
+      await sql('update full_items set n = 2')
+      await sql('delete from full_items')
+    })
     expect(changes[1]).toMatchObject({ value: { id: '1', name: 'one', n: '2' }, old_value: { n: '1' } })
     expect(Object.keys(changes[1].old_value)).toEqual(['n'])
     expect(changes[2].value).toEqual({ id: '1', name: 'one', n: '2' })
     expect(changes[0]).not.toHaveProperty('old_value')
   })
 
-  test('headers: lsn, op_position by two over the whole transaction, txids, last', async () => {
+  test('#130 #131 #132 #133 headers: lsn, op_position by two over the whole transaction, txids, last', async () => {
     await sql('create table head_a (id int primary key); create table head_b (id int primary key)')
-    const handle = await started({ table: 'head_a' })
-    await started({ table: 'head_b' })
+    const at = await endOf(ctx.stack, { table: 'head_a' })
+    await endOf(ctx.stack, { table: 'head_b' })
     const [{ xid }] = await sql('insert into head_a values (1); insert into head_b values (1), (2); insert into head_a values (2); insert into head_b values (3)')
       .then(() => sql('select xmin::text::int8::text xid from head_a where id = 1'))
-    const changes = await logOf({ table: 'head_a' }, handle, 2)
+    const changes = await entriesAfter(ctx.stack, at, 2)
     expect(changes.map((c) => c.headers.op_position)).toEqual([0, 6])
     expect(changes.map((c) => c.headers.last)).toEqual([undefined, true])
     expect(changes.map((c) => c.headers.txids)).toEqual([[Number(xid)], [Number(xid)]])
@@ -64,7 +65,7 @@ describe('rows', () => {
     expect(changes[0].headers.relation).toEqual(['public', 'head_a'])
   })
 
-  test('an update that changes nothing is nothing', async () => {
+  test('#128 #129 an update that changes nothing is nothing', async () => {
     await sql("create table noop (id int primary key, v text, w text); insert into noop values (1, 'a', 'b')")
     const client = await follower({ table: 'noop', columns: 'id,v' })
     await sql('update noop set v = v')
@@ -74,7 +75,7 @@ describe('rows', () => {
     expect(entries(client).map(brief)).toEqual([['insert', '"public"."noop"/"2"', { id: '2', v: 'x' }]])
   })
 
-  test('columns=: only those, a later column does not matter', async () => {
+  test('#108 #144 columns=: only those, a later column does not matter', async () => {
     await sql("create table several (id int primary key, a text, b text, c text); insert into several values (1, 'a', 'b', 'c')")
     const client = ctx.client({ table: 'several', columns: 'id,b' })
     await client.converges(ctx.db, 'several', { columns: ['id', 'b'] })
@@ -84,7 +85,7 @@ describe('rows', () => {
     expect(client.handles).toHaveLength(1)
   })
 
-  test('a large value that an update leaves alone', async () => {
+  test('#134 a large value that an update leaves alone', async () => {
     await sql("create table toasted (id int primary key, big text, n int); alter table toasted alter big set storage external")
     await sql("insert into toasted select 1, repeat('x', 100000), 0")
     const client = ctx.client({ table: 'toasted' })
@@ -102,7 +103,7 @@ describe('rows', () => {
 })
 
 describe('keys', () => {
-  test('a key that changes is a delete and an insert', async () => {
+  test('#123 #124 a key that changes is a delete and an insert', async () => {
     await sql("create table rekey (id int primary key, v text); insert into rekey values (1, 'x')")
     const client = await follower({ table: 'rekey' })
     await sql('update rekey set id = 2')
@@ -125,7 +126,7 @@ describe('keys', () => {
     expect(entries(client)).toHaveLength(21)
   })
 
-  test('composite keys, in the order of the index', async () => {
+  test('#105 #106 composite keys, in the order of the index', async () => {
     await sql('create table composite (a int, b text, c uuid, v text, primary key (c, a, b))')
     const client = await follower({ table: 'composite' })
     const uuid = '00000000-0000-0000-0000-00000000000a'
@@ -149,7 +150,7 @@ describe('keys', () => {
     expect([...client.rows.keys()].sort()).toEqual(['"public"."flags"/"false"/"::1//128"', '"public"."flags"/"true"/"10.0.0.1//32"'])
   })
 
-  test('a table without a key: all columns are the key', async () => {
+  test('#107 a table without a key: all columns are the key', async () => {
     await sql("create table keyless (a int, b text); insert into keyless values (1, 'x'), (2, null), (null, '')")
     const client = ctx.client({ table: 'keyless' })
     await client.converges(ctx.db, 'keyless')
@@ -167,8 +168,45 @@ describe('keys', () => {
   })
 })
 
+describe('through a where', () => {
+  const heads = ['key_change_to', 'key_change_from']
+
+  test('#125 #126 out of it: a delete; into it: an insert of the whole row', async () => {
+    await sql("create table doors (id int primary key, n int, v text); insert into doors values (1, 1, 'in'), (2, 2, 'out')")
+    const [left, entered] = await entriesOf(ctx.stack, { table: 'doors', where: 'n = 1' }, 2, async () => {
+      await sql('update doors set n = 2 where id = 1')
+      await sql('update doors set n = 1 where id = 2')
+    })
+    expect(brief(left)).toEqual(['delete', '"public"."doors"/"1"', { id: '1' }])
+    expect(brief(entered)).toEqual(['insert', '"public"."doors"/"2"', { id: '2', n: '1', v: 'out' }])
+    for (const name of heads) for (const entry of [left, entered]) expect(entry.headers).not.toHaveProperty(name)
+  })
+
+  test('#126 the same with replica=full', async () => {
+    await sql("create table full_doors (id int primary key, n int, v text); insert into full_doors values (1, 1, 'in'), (2, 2, 'out')")
+    const [left, entered] = await entriesOf(ctx.stack, { table: 'full_doors', where: 'n = 1', replica: 'full' }, 2, async () => {
+      await sql('update full_doors set n = 2 where id = 1')
+      await sql('update full_doors set n = 1 where id = 2')
+    })
+    expect(brief(left)).toEqual(['delete', '"public"."full_doors"/"1"', { id: '1', n: '1', v: 'in' }])
+    expect(brief(entered)).toEqual(['insert', '"public"."full_doors"/"2"', { id: '2', n: '1', v: 'out' }])
+    for (const entry of [left, entered]) expect(entry).not.toHaveProperty('old_value')
+  })
+
+  test('#127 out of it, with another key: a delete of the old one', async () => {
+    await sql("create table exits (id int primary key, n int); insert into exits values (1, 1)")
+    const entries = await entriesOf(ctx.stack, { table: 'exits', where: 'n = 1' }, 2, async () => {
+      await sql('update exits set id = 9, n = 2')
+      await sql('insert into exits values (10, 1)') // nothing else came of it
+    })
+    expect(entries.map(brief)).toEqual([['delete', '"public"."exits"/"1"', { id: '1' }], ['insert', '"public"."exits"/"10"', { id: '10', n: '1' }]])
+    for (const name of heads) expect(entries[0].headers).not.toHaveProperty(name)
+    expect(entries[0].headers).toMatchObject({ op_position: 0, last: true })
+  })
+})
+
 describe('names', () => {
-  test('quoted tables and columns', async () => {
+  test('#40 #59 quoted tables and columns', async () => {
     await sql('create table "Mixed Case" ("Id" int primary key, "a b" text, "sel,ect" text, "ü" text)')
     const client = await follower({ table: '"Mixed Case"', columns: '"Id","a b","sel,ect","ü"' })
     await sql(`insert into "Mixed Case" values (1, 'x', 'y', 'z'); update "Mixed Case" set "a b" = 'X'`)
@@ -186,7 +224,7 @@ describe('names', () => {
     expect(entries(client)[0].headers.relation).toEqual(['s."1"', 't/"x".y'])
   })
 
-  test('the same name in two schemas', async () => {
+  test('#109 the same name in two schemas', async () => {
     await sql("create schema other; create table public.twin (id int primary key, v text); create table other.twin (id int primary key, v text)")
     const here = await follower({ table: 'twin' })
     const there = await follower({ table: 'other.twin' })
@@ -247,7 +285,7 @@ describe('transactions', () => {
 })
 
 describe('truncate', () => {
-  test('the shape ends: 409, and the client begins again', async () => {
+  test('#137 #179 the shape ends: 409, and the client begins again', async () => {
     await sql('create table emptied (id int primary key); insert into emptied select generate_series(1, 100)')
     const client = ctx.client({ table: 'emptied' })
     await client.converges(ctx.db, 'emptied')
@@ -268,22 +306,3 @@ describe('truncate', () => {
     expect([a, b, c].map((client) => client.refetches)).toEqual([1, 1, 0])
   })
 })
-
-/** Creates a shape and reads it to its end by hand. */
-async function started(params) {
-  let answer = await ctx.stack.shape({ ...params, offset: '-1' })
-  while (!answer.upToDate) answer = await ctx.stack.shape({ ...params, offset: answer.offset, handle: answer.handle })
-  return { handle: answer.handle, offset: answer.offset }
-}
-
-/** The next `count` log entries after `offset`, by long polls. */
-async function logOf(params, { handle, offset }, count) {
-  const changes = []
-  while (changes.length < count) {
-    const answer = await ctx.stack.shape({ ...params, handle, offset, live: 'true' })
-    expect(answer.status).toBe(200)
-    changes.push(...answer.changes)
-    offset = answer.offset
-  }
-  return changes
-}

@@ -108,7 +108,7 @@ describe('I2(b): written before the table was published, committed after', () =>
     })
   }
 
-  test('many transactions, overlapping, while many tables get their first shape', async () => {
+  test('#139 many transactions, overlapping, while many tables get their first shape', async () => {
     const tables = Array.from({ length: 8 }, (_, i) => `straddled_${i}`)
     for (const t of tables) await sql(`create table ${t} (id serial primary key, who int, n int); alter table ${t} replica identity full`)
     let go = true

@@ -26,7 +26,7 @@ const identified = (table) =>
   })
 
 describe('a partitioned table', () => {
-  test('changes of all partitions, under its own name and keys', async () => {
+  test('#135 changes of all partitions, under its own name and keys', async () => {
     await partitioned('plain')
     await sql("insert into plain values (1, 1, 'low'), (2, 11, 'high')")
     const root = await following('plain')
@@ -94,7 +94,7 @@ describe('a partitioned table', () => {
 })
 
 describe('partitions come and go', () => {
-  test('a new partition is followed without a new shape', async () => {
+  test('#136 a new partition is followed without a new shape', async () => {
     await partitioned('growing', 1)
     await sql("insert into growing values (1, 1, 'old')")
     const root = await following('growing')
@@ -131,7 +131,7 @@ describe('partitions come and go', () => {
     await root.converges(ctx.db, 'hasty')
   })
 
-  test('a table with rows is attached', async () => {
+  test('#136 a table with rows is attached', async () => {
     await partitioned('attaching')
     await sql('create table incoming (v text, n int not null, id int not null)')
     await sql("insert into incoming values ('was there', 21, 1), ('too', 22, 2)")
@@ -204,7 +204,7 @@ describe('partitions come and go', () => {
 })
 
 describe('truncate', () => {
-  test('of one partition: its shape and those above go, its sister\'s stays', async () => {
+  test('#138 of one partition: its shape and those above go, its sister\'s stays', async () => {
     await partitioned('cut')
     await sql("insert into cut values (1, 1, 'a'), (2, 12, 'b')")
     const root = await following('cut')

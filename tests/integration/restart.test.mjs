@@ -128,14 +128,14 @@ describe('the whole stack', () => {
     expect(portrait(grown).slice(0, before[0].length - 1)).toEqual(portrait(before[0]).slice(0, -1))
   }
 
-  test('stopped and started: handles, offsets, etags, chunks are the same', () =>
+  test('#226 stopped and started: handles, offsets, etags, chunks are the same', () =>
     keepsEverything('kept', async () => {
       await ctx.stack.stop()
       await ctx.stack.launch()
       await ctx.stack.ready()
     }))
 
-  test('killed and started: the same', () =>
+  test('#226 killed and started: the same', () =>
     keepsEverything('kept_after_kill', async () => {
       await ctx.stack.crash()
       await ctx.stack.launch()
@@ -165,7 +165,7 @@ describe('the whole stack', () => {
 })
 
 describe('Postgres', () => {
-  for (const [how, mode] of [['stops and starts', 'INT'], ['crashes and recovers', 'QUIT']]) {
+  for (const [how, mode] of [['#232 stops and starts', 'INT'], ['crashes and recovers', 'QUIT']]) {
     test(how, async () => {
       const name = await table(`pg_${mode.toLowerCase()}`)
       const client = ctx.client({ table: name })
@@ -225,7 +225,7 @@ describe('Postgres', () => {
 })
 
 describe('a second stack on the same stream', () => {
-  test('waits for the lock, and takes over', async () => {
+  test('#28 #233 waits for the lock, and takes over', async () => {
     const name = await table('handed_over')
     const first = ctx.client({ table: name })
     await first.upToDate()

@@ -107,7 +107,7 @@ describe('I3: what Postgres is told', () => {
     await other.converges(ctx.db, found[1])
   })
 
-  test('it advances when nothing is written to any shape', async () => {
+  test('#245 it advances when nothing is written to any shape', async () => {
     await sql('create table unrelated (id int)')
     await sql('insert into unrelated select generate_series(1, 1000)')
     const target = await written()

@@ -75,7 +75,7 @@ const createTable = (name) =>
   ctx.db.sql(`create table ${name} (id int8 primary key, ${list(([column, type]) => `${column} ${type}`)})`)
 
 describe('initial sync', () => {
-  test('100k rows of all types', async () => {
+  test('#100 100k rows of all types', async () => {
     await createTypes()
     await createTable('everything')
     await ctx.db.sql(`insert into everything select ${generated} from generate_series(1, 100000) n`)
@@ -86,7 +86,7 @@ describe('initial sync', () => {
     expect(client.handles).toHaveLength(1)
   }, deadlineMs(180000))
 
-  test('snapshot and log have one form of every value', async () => {
+  test('#99 #100 snapshot and log have one form of every value', async () => {
     await createTable('both_ways')
     await ctx.db.sql(`insert into both_ways (${columns}) select -1, ${awkward}`)
     await ctx.db.sql(`insert into both_ways select ${generated} from generate_series(1, 50) n`)
@@ -121,7 +121,7 @@ describe('initial sync', () => {
     await client.converges(ctx.db, 'wide', { within: 40000 })
   })
 
-  test('one definition, many names for it: one handle', async () => {
+  test('#39 one definition, many names for it: one handle', async () => {
     await ctx.db.sql('create table same_thing (id int primary key, v text)')
     const handles = new Set()
     for (const table of ['same_thing', 'SAME_THING', '"same_thing"', 'public.same_thing', '"public".Same_Thing']) {
@@ -141,7 +141,7 @@ describe('initial sync', () => {
     expect(new Set(answers.map((a) => a.text)).size).toBe(1)
   })
 
-  test('writes go on while the shape is made', async () => {
+  test('#139 writes go on while the shape is made', async () => {
     await ctx.db.sql('create table busy (id serial primary key, v int)')
     await ctx.db.sql('insert into busy (v) select n from generate_series(1, 20000) n')
     let writing = true

@@ -57,7 +57,7 @@ async function write(table, below, rounds) {
 }
 
 describe('where', () => {
-  test('rows in, out and through, for many clauses at once', async () => {
+  test('#208 #213 rows in, out and through, for many clauses at once', async () => {
     const below = numbers(11)
     await sql(`create table moving ${TABLE}`)
     await write('moving', below, 40)
@@ -74,7 +74,7 @@ describe('where', () => {
     }
   })
 
-  test('what a move is: insert of the whole row, delete of the old key', async () => {
+  test('#125 #126 #127 what a move is: insert of the whole row, delete of the old key', async () => {
     await sql("create table moves (id int primary key, grp int, body text); insert into moves values (1, 0, repeat('y', 9000))")
     const client = ctx.client({ table: 'moves', where: 'grp = 1', columns: 'id,body' })
     await client.upToDate()
@@ -95,7 +95,7 @@ describe('where', () => {
     ])
   })
 
-  test('parameters, quoted names', async () => {
+  test('#54 parameters, quoted names', async () => {
     await sql(`create table "Odd Table" (id int primary key, "the Name" text, n int);
       insert into "Odd Table" values (1, 'a "b"', 1), (2, 'it''s', 2), (3, null, 2)`)
     const where = '"the Name" = $1 AND n < $2'

@@ -6,13 +6,14 @@ import { syncClient } from './client.mjs'
 
 /**
  * One stack for all tests of a file. `ownPostgres`: settings of a server of its own, for tests that stop it or leave
- * transactions open (a replication slot waits for every transaction of the whole server).
+ * transactions open (a replication slot waits for every transaction of the whole server). `prepare(db)` comes before the stack starts.
  */
-export function useStack({ ownPostgres, ...options } = {}) {
+export function useStack({ ownPostgres, prepare, ...options } = {}) {
   const ctx = { clients: [] }
   beforeAll(async () => {
     ctx.postgres = ownPostgres ? await Postgres.start({ name: 'own-postgres', settings: ownPostgres }) : Postgres.attach(inject('postgres'))
     ctx.db = await ctx.postgres.database()
+    await prepare?.(ctx.db)
     ctx.stack = await Stack.start({ database: ctx.db, ...options })
   })
   ctx.client = (params, clientOptions) => {
