@@ -168,6 +168,7 @@ static void look_up(struct catalog *c, const struct definition *d, struct catalo
                 return;
         }
         catalog_judge(d, table, answer);
+        table_forget_labels(table);
         if (answer->status == 0)
                 answer->table = table;
         else

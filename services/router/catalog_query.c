@@ -29,7 +29,8 @@ enum field {
         F_COLLATION_PROVIDER,
         F_COLLATE,
         F_CTYPE,
-        F_DETERMINISTIC
+        F_DETERMINISTIC,
+        F_LABELS
 };
 
 /* An array type is one whose element names it as its array: oidvector, name and point have
@@ -47,7 +48,9 @@ enum field {
         " ELSE own.collprovider::text END,"                                                        \
         " CASE WHEN own.oid IS NULL THEN db.datcollate ELSE own.collcollate END,"                  \
         " CASE WHEN own.oid IS NULL THEN db.datctype ELSE own.collctype END,"                      \
-        " coalesce(own.collisdeterministic, true)"                                                 \
+        " coalesce(own.collisdeterministic, true),"                                                \
+        " CASE WHEN t.typtype = 'e' THEN (SELECT pg_catalog.array_agg(l.enumlabel)"                \
+        " FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid) END"                                \
         " FROM pg_catalog.pg_class c"                                                              \
         " JOIN pg_catalog.pg_database db ON db.datname = pg_catalog.current_database()"            \
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                                \
@@ -168,6 +171,7 @@ static void fill_column(const struct rows *r, int row, struct table_column *c)
         c->generated = is_generated(r, row);
         c->render = render_of(u32_at(r, row, F_BASE_TYPE));
         c->collation = collation_of(r, row);
+        c->labels = slice_dup(text_at(r, row, F_LABELS));
         c->pk_index = PQgetisnull(r->res, row, F_PK_INDEX) ? -1 : i32_at(r, row, F_PK_INDEX);
 }
 

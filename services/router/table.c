@@ -44,6 +44,7 @@ void table_free(struct table *t)
         for (uint32_t i = 0; i < t->n_columns; i++) {
                 free_slice(&t->columns[i].name);
                 free_slice(&t->columns[i].type_name);
+                free_slice(&t->columns[i].labels);
         }
         free_slice(&t->schema);
         free_slice(&t->name);
@@ -52,6 +53,13 @@ void table_free(struct table *t)
         mem_free(t->links);
         t->magic = 0;
         mem_free(t);
+}
+
+void table_forget_labels(struct table *t)
+{
+        CHECK_OBJ(t, TABLE_MAGIC);
+        for (uint32_t i = 0; i < t->n_columns; i++)
+                free_slice(&t->columns[i].labels);
 }
 
 int table_find_column(const struct table *t, struct slice name)

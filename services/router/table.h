@@ -40,6 +40,9 @@ struct table_column {
         bool generated; /* and this server does not publish it: no shape can have it */
         enum render_as render;
         uint8_t collation; /* enum collation */
+        /* Owned: of an enum, its labels as the text of an array; empty: not known. Only in what the
+         * catalog has just said, and not encoded: labels come and go. */
+        struct slice labels;
 };
 
 struct table {
@@ -64,6 +67,8 @@ struct table *table_new(uint32_t n_columns, uint32_t n_pk);
 struct table *table_dup(const struct table *t);
 /* NULL is allowed. */
 void table_free(struct table *t);
+/* For a table that is kept: whoever judges a literal later leaves it to Postgres. */
+void table_forget_labels(struct table *t);
 /* Column index or -1. */
 int table_find_column(const struct table *t, struct slice name);
 /* "schema"."name" */

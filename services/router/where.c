@@ -48,23 +48,10 @@ static int judge_text(struct slice text, const struct slice *params, uint32_t n_
         return 0;
 }
 
-static bool orders_strings(const struct where_node *n)
-{
-        bool compares = n->kind == ND_COMPARE || (n->kind == ND_ANY && n->cmp);
-        bool orders = n->kind == ND_GREATEST || n->kind == ND_LEAST ||
-                      (compares && n->compare != CMP_EQ && n->compare != CMP_NE);
-        if (!orders)
-                return false;
-        enum where_type type = where_type_element(n->args[0]->type);
-        return where_type_is_string(type) && type != WT_NAME;
-}
-
 static void survey(struct where *w, const struct where_node *n)
 {
         if (n->kind == ND_COLUMN)
                 w->uses[n->column] = true;
-        w->needs_bytewise |= orders_strings(n);
-        w->needs_ctype |= n->cases;
         for (uint32_t i = 0; i < n->n; i++)
                 survey(w, n->args[i]);
 }
@@ -111,6 +98,8 @@ static int compile(struct where *w, struct slice text, const struct table *t, co
         w->uses = where_alloc(&w->arena, (t->n_columns + 1) * sizeof(bool));
         memset(w->uses, 0, (t->n_columns + 1) * sizeof(bool));
         survey(w, w->root);
+        w->needs_bytewise = check.orders_strings;
+        w->needs_ctype = check.maps_cases;
         where_node_optimize(w->root, &w->arena);
         w->n_equalities = where_node_equalities(w->root, &w->arena, &w->equalities);
         keep_sql(w, t);

@@ -53,8 +53,7 @@ static node *check_param(struct where_check *c, const struct where_parsed *p)
         }
         node *n = ck_make_text(c, c->params[p->number - 1], p->location);
         n->param = p->number;
-        enum where_type type = c->param_types[p->number - 1];
-        return type == WT_UNKNOWN ? n : ck_coerce_unknown(c, n, type, false);
+        return ck_settle(c, n);
 }
 
 static node *check_bool_const(struct where_check *c, const struct where_parsed *p)

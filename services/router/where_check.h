@@ -16,8 +16,12 @@ node *ck_make_const(struct where_check *c, enum where_type type, int location);
 node *ck_make_text(struct where_check *c, struct slice text, int location);
 /* Its value when that is settled before any row is seen, else the node. */
 node *ck_fold(struct where_check *c, node *n);
+/* Whether the enum of the column has the label, as far as its labels are known. */
+bool ck_check_label(struct where_check *c, struct slice text, uint32_t column, int location);
+/* A text to a label of the column's enum; anything else stays as it is. */
+node *ck_coerce_label(struct where_check *c, node *n, uint32_t column);
 node *ck_coerce_unknown(struct where_check *c, node *n, enum where_type to, bool explicit);
-/* A parameter whose type another place has told meanwhile. */
+/* A parameter whose type another place has told. */
 node *ck_settle(struct where_check *c, node *n);
 /* Implicitly, and as a cast is written. */
 node *ck_coerce(struct where_check *c, node *n, enum where_type to);

@@ -1,6 +1,7 @@
 /* IN lists and arrays. */
 #include "services/router/where_check.h"
 
+#include "common/base/assert.h"
 #include "services/router/where_array.h"
 #include "services/router/where_list.h"
 
@@ -15,8 +16,11 @@ static node *make_in(struct where_check *c, const struct where_parsed *p, node *
         for (uint32_t i = 0; i < n; i++)
                 types[i + 1] = consts[i]->type;
         enum where_type common = where_select_common(types, n + 1);
-        if (common == WT_COUNT || common == WT_OTHER || common == WT_ENUM)
+        if (common == WT_COUNT || common == WT_OTHER || (common == WT_ENUM && l->type != WT_ENUM))
                 return ck_refuse(c, p->location, "Could not select an operator overload");
+        for (uint32_t i = 0; common == WT_ENUM && i < n; i++)
+                if (!(consts[i] = ck_coerce_label(c, consts[i], l->column)))
+                        return NULL;
         node model = {.kind = ND_COLUMN, .type = common}; /* for the choice */
         node *m = &model;
         struct slice name = p->negated ? SLICE_LIT("<>") : SLICE_LIT("=");
@@ -102,6 +106,19 @@ static node *any_as_list(struct where_check *c, node *n)
         return in;
 }
 
+static bool check_labels(struct where_check *c, const node *array, uint32_t column)
+{
+        SLUICE_ASSERT(array->kind == ND_CONST); /* there are no other arrays of enums */
+        if (array->value.null)
+                return true;
+        const struct where_array *a = array->value.array;
+        for (uint32_t i = 0; i < a->n; i++)
+                if (!a->values[i].null &&
+                    !ck_check_label(c, a->values[i].s, column, array->location))
+                        return false;
+        return true;
+}
+
 node *ck_check_any(struct where_check *c, const struct where_parsed *p)
 {
         node *l = ck_check(c, p->args[0]);
@@ -120,6 +137,8 @@ node *ck_check_any(struct where_check *c, const struct where_parsed *p)
         node *args[2];
         if (!(args[0] = ck_coerce(c, l, op->left)) ||
             !(args[1] = ck_coerce(c, array, where_type_array_of(op->right))))
+                return NULL;
+        if (op->right == WT_ENUM && !check_labels(c, args[1], l->column))
                 return NULL;
         if (ck_maps_c_collation(op, args, 2))
                 return ck_refuse_operator(c, p->text, false, SELECT_NO_OVERLOAD, p->location);

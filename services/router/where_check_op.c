@@ -16,14 +16,19 @@ node *ck_refuse_operator(struct where_check *c, struct slice name, bool prefix,
         return NULL;
 }
 
-/* An enum has no literals (§13.1 item 10): its labels are not known here. */
-static bool is_enum_literal(struct where_check *c, const node *l, const node *r)
+/* An enum is a column's, or its label's: labels take the column's, and two must be the same. */
+static bool settle_enums(struct where_check *c, node **l, node **r, struct slice name, int location)
 {
-        if (!l || l->kind != ND_COLUMN || l->type != WT_ENUM || r->type != WT_UNKNOWN ||
-            r->value.null)
+        if ((*l)->type == WT_ENUM && !(*r = ck_coerce_label(c, *r, (*l)->column)))
                 return false;
-        where_why(c->why, r->location, "invalid syntax for type enum %.*s: %.*s",
-                  SLICE_FMT(c->table->columns[l->column].type_name), SLICE_FMT(r->value.s));
+        if ((*r)->type == WT_ENUM && !(*l = ck_coerce_label(c, *l, (*r)->column)))
+                return false;
+        const struct table_column *columns = c->table->columns;
+        if ((*l)->type == WT_ENUM && (*r)->type == WT_ENUM &&
+            columns[(*l)->column].type_oid != columns[(*r)->column].type_oid) {
+                ck_refuse_operator(c, name, false, SELECT_NO_OVERLOAD, location);
+                return false;
+        }
         return true;
 }
 
@@ -34,7 +39,7 @@ const struct where_operator *ck_choose(struct where_check *c, struct slice name,
         const struct where_operator *op;
         if ((*l && !(*l = ck_settle(c, *l))) || !(*r = ck_settle(c, *r)))
                 return NULL;
-        if (is_enum_literal(c, *l, *r) || (*l && is_enum_literal(c, *r, *l)))
+        if (*l && !settle_enums(c, l, r, name, location))
                 return NULL;
         enum where_select_result result =
                 where_select_operator(name, *l ? (*l)->type : WT_COUNT, (*r)->type, &op);

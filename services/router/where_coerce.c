@@ -3,6 +3,7 @@
 #include "services/router/where_check.h"
 
 #include "common/base/err.h"
+#include "services/router/where_array.h"
 
 node *ck_refuse(struct where_check *c, int location, const char *what)
 {
@@ -76,6 +77,18 @@ static bool is_settled_coalesce(const node *n, const node **value)
         return true;
 }
 
+/* Name has a collation of its own, and that is bytewise. */
+static bool orders_strings(const node *n)
+{
+        bool compares = n->kind == ND_COMPARE || (n->kind == ND_ANY && n->cmp);
+        bool orders = n->kind == ND_GREATEST || n->kind == ND_LEAST ||
+                      (compares && n->compare != CMP_EQ && n->compare != CMP_NE);
+        if (!orders)
+                return false;
+        enum where_type type = where_type_element(n->args[0]->type);
+        return where_type_is_string(type) && type != WT_NAME;
+}
+
 /* The node's value, when it is settled. An error in it would be one for every row. */
 node *ck_fold(struct where_check *c, node *n)
 {
@@ -83,6 +96,8 @@ node *ck_fold(struct where_check *c, node *n)
         const node *decisive = NULL;
         if (!n)
                 return NULL;
+        c->orders_strings |= orders_strings(n);
+        c->maps_cases |= n->cases;
         if (n->kind == ND_COALESCE ? !is_settled_coalesce(n, &decisive) : !is_settled(n, &decisive))
                 return n;
         node *value = ck_make_const(c, n->type, n->location);
@@ -119,6 +134,44 @@ static node *refuse_text(struct where_check *c, const node *n, enum where_type t
         return NULL;
 }
 
+/* Labels that are not known are Postgres' to judge. */
+static bool is_label(const struct table_column *column, struct slice text)
+{
+        struct where_scratch scratch;
+        struct where_array labels;
+        bool found = column->labels.len == 0;
+        where_scratch_init(&scratch);
+        int err = found ? 0 : where_array_read(WT_TEXT, column->labels, &scratch, &labels);
+        for (uint32_t i = 0; !found && !err && i < labels.n; i++)
+                found = slice_eq(labels.values[i].s, text);
+        where_scratch_fini(&scratch);
+        return found;
+}
+
+bool ck_check_label(struct where_check *c, struct slice text, uint32_t column, int location)
+{
+        const struct table_column *of = &c->table->columns[column];
+        if (is_label(of, text))
+                return true;
+        where_why(c->why, location, "invalid syntax for type enum %.*s: %.*s",
+                  SLICE_FMT(of->type_name), SLICE_FMT(text));
+        return false;
+}
+
+node *ck_coerce_label(struct where_check *c, node *n, uint32_t column)
+{
+        if (n->type != WT_UNKNOWN)
+                return n;
+        if (!n->value.null && !ck_check_label(c, n->value.s, column, n->location))
+                return NULL;
+        if (n->param)
+                c->param_types[n->param - 1] = WT_ENUM;
+        node *label = ck_make_const(c, WT_ENUM, n->location);
+        label->value = n->value;
+        label->column = column;
+        return label;
+}
+
 node *ck_coerce_unknown(struct where_check *c, node *n, enum where_type to, bool explicit)
 {
         if (n->param)
@@ -133,12 +186,13 @@ node *ck_coerce_unknown(struct where_check *c, node *n, enum where_type to, bool
         return typed;
 }
 
-/* A parameter whose type another place has settled meanwhile. */
+/* A label of one enum may be one of another: that each use tells. */
 node *ck_settle(struct where_check *c, node *n)
 {
-        if (n->type != WT_UNKNOWN || !n->param || c->param_types[n->param - 1] == WT_UNKNOWN)
+        enum where_type type = n->param ? c->param_types[n->param - 1] : WT_UNKNOWN;
+        if (n->type != WT_UNKNOWN || type == WT_UNKNOWN || type == WT_ENUM)
                 return n;
-        return ck_coerce_unknown(c, n, c->param_types[n->param - 1], false);
+        return ck_coerce_unknown(c, n, type, false);
 }
 
 static node *refuse_cast(struct where_check *c, const node *n, enum where_type to, int location)

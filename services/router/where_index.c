@@ -15,8 +15,7 @@ static bool is_text(enum where_type t)
 /* The column below casts that leave its text as it is; NULL: it is something else. */
 static const node *plain_column(const node *n)
 {
-        if (n->kind == ND_CAST && (n->args[0]->type == WT_VARCHAR || n->args[0]->type == WT_NAME) &&
-            n->type == WT_TEXT)
+        if (n->kind == ND_CAST && is_text(n->args[0]->type) && n->type == WT_TEXT)
                 n = n->args[0];
         if (n->kind == ND_COLUMN && where_type_text_is_identity(n->type))
                 return n;

@@ -57,7 +57,7 @@ struct where_node {
         where_cmp *cmp;
         where_fn *fn;
         const char *name;         /* operator or function, for the SQL */
-        struct where_value value; /* ND_CONST; of WT_UNKNOWN: text in `s` */
+        struct where_value value; /* ND_CONST; of WT_UNKNOWN and WT_ENUM: text in `s` */
         bool cases;               /* fn maps upper and lower case */
         struct slice text;        /* ND_SAME: what the column's text must be */
         struct where_list *list;
@@ -104,6 +104,8 @@ struct where_check {
         enum where_type *param_types; /* WT_UNKNOWN until the first use tells */
         uint32_t n_params;
         struct buf *why;
+        /* Of all that was checked, also what was settled meanwhile and is no more in the tree. */
+        bool orders_strings, maps_cases;
 };
 /* NULL: refused, `why` says so. */
 struct where_node *where_check_clause(struct where_check *c, const struct where_parsed *p);

@@ -77,6 +77,8 @@ const struct where_operator where_operators[] = {
         COMPARISONS(TIMESTAMPTZ, TIMESTAMPTZ),
         COMPARISONS(TIME, TIME),
         COMPARISONS(INTERVAL, INTERVAL),
+        CMP("=", ENUM, ENUM, EQ), /* of one enum: the checker sees to it */
+        CMP("<>", ENUM, ENUM, NE),
         NO_COMPARISONS(TIMETZ),
         ARITHMETIC(INT2, INT2, INT2, where_int2),
         ARITHMETIC(INT2, INT4, INT4, where_int4),

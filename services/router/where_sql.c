@@ -45,6 +45,8 @@ static void put_const(enum where_type type, const struct where_value *v, struct 
                 put_quoted(buf_slice(&text), out);
                 buf_fini(&text);
         }
+        if (where_type_element(type) == WT_ENUM)
+                return; /* Postgres takes it for what it meets: the column's enum */
         buf_puts(out, "::");
         buf_put_slice(out, where_type_name(type));
 }

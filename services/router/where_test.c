@@ -20,11 +20,12 @@ static const struct {
         uint32_t oid;
         int32_t dims;
 } columns[] = {
-        {"id", "int4", 23, 0},       {"title", "text", 25, 0},  {"done", "bool", 16, 0},
-        {"score", "float8", 701, 0}, {"n", "numeric", 1700, 0}, {"tags", "text", 1009, 1},
-        {"v", "varchar", 1043, 0},   {"c", "bpchar", 1042, 0},  {"nm", "name", 19, 0},
-        {"key", "uuid", 2950, 0},    {"big", "int8", 20, 0},    {"spot", "point", 600, 0},
-        {"we\"ird", "int4", 23, 0},  {"small", "int2", 21, 0},  {"mood", "mood", 99999, 0},
+        {"id", "int4", 23, 0},        {"title", "text", 25, 0},  {"done", "bool", 16, 0},
+        {"score", "float8", 701, 0},  {"n", "numeric", 1700, 0}, {"tags", "text", 1009, 1},
+        {"v", "varchar", 1043, 0},    {"c", "bpchar", 1042, 0},  {"nm", "name", 19, 0},
+        {"key", "uuid", 2950, 0},     {"big", "int8", 20, 0},    {"spot", "point", 600, 0},
+        {"we\"ird", "int4", 23, 0},   {"small", "int2", 21, 0},  {"mood", "mood", 99999, 0},
+        {"other", "state", 99998, 0},
 };
 enum { N_COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
@@ -40,7 +41,9 @@ static struct table *sample(void)
                 t->columns[i].type_name = slice_dup(slice_cstr(columns[i].type));
                 t->columns[i].type_oid = columns[i].oid;
                 t->columns[i].dims = columns[i].dims;
-                t->columns[i].is_enum = columns[i].oid == 99999;
+                t->columns[i].is_enum = columns[i].oid == 99999 || columns[i].oid == 99998;
+                if (columns[i].oid == 99999)
+                        t->columns[i].labels = slice_dup(SLICE_LIT("{sad,ok,\"so so\"}"));
         }
         return t;
 }
@@ -127,7 +130,15 @@ static void test_refusals(void **state)
                 {"coalesce(id, title) = 'a'",
                  "At location 0: Could not select a function overload for coalesce(int4, text)"},
                 {"1 / 0 = id", "At location 2: division by zero"},
-                {"mood = 'sad'", "At location 7: invalid syntax for type enum mood: sad"},
+                {"mood = 'bad'", "At location 7: invalid syntax for type enum mood: bad"},
+                {"mood IN ('sad', 'bad')",
+                 "At location 16: invalid syntax for type enum mood: bad"},
+                {"mood = ANY('{ok,bad}')",
+                 "At location 11: invalid syntax for type enum mood: bad"},
+                {"mood < 'sad'", "At location 5: Could not select an operator overload"},
+                {"mood = 1", "At location 5: Could not select an operator overload"},
+                {"mood = title", "At location 5: Could not select an operator overload"},
+                {"mood = other", "At location 5: Could not select an operator overload"},
                 {"mood = 'sad'::mood", "At location 14: unsupported type mood"},
                 {"title = '\xff'", "invalid byte sequence for encoding \"UTF8\""},
         };
@@ -202,6 +213,10 @@ static void test_sql(void **state)
                    "(\"id\" IN ('1'::int4, '2'::int4, NULL::int4))");
         expect_sql(*state, "n = 1.50", "(\"n\" = '1.50'::numeric)");
         expect_sql(*state, "mood::text = 'sad'", "((\"mood\")::text = 'sad'::text)");
+        expect_sql(*state, "mood = 'sad'", "(\"mood\" = 'sad')");
+        expect_sql(*state, "mood NOT IN ('so so', NULL)", "(\"mood\" NOT IN ('so so', NULL))");
+        expect_sql(*state, "mood <> ANY('{ok,NULL}')", "(\"mood\" <> ANY ('{ok,NULL}'))");
+        expect_sql(*state, "other = 'whatever'", "(\"other\" = 'whatever')");
         expect_sql(*state, "id = ANY('{2,1}')", "(\"id\" IN ('1'::int4, '2'::int4))");
         expect_sql(*state, "'a' = ANY(tags)", "('a'::text = ANY (\"tags\"))");
         expect_sql(*state, "tags @> ARRAY['a','b,c']", "(\"tags\" @> '{a,\"b,c\"}'::text[])");
@@ -217,7 +232,9 @@ static void test_collation(void **state)
                 bool needs;
         } cases[] = {{"title = 'a'", false},       {"title < 'a'", true},
                      {"nm < title", false},        {"id < 1", false},
-                     {"id = 1 OR c >= 'x'", true}, {"v BETWEEN 'a' AND 'b'", true}};
+                     {"id = 1 OR c >= 'x'", true}, {"v BETWEEN 'a' AND 'b'", true},
+                     {"'a' < 'B'", true},          {"done OR greatest('a', 'B') = 'a'", true},
+                     {"'a' = 'B'", false}};
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 struct where *w = compile(*state, cases[i].text, NULL, 0);
                 assert_int_equal(where_needs_bytewise_collation(w), cases[i].needs);

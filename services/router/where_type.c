@@ -444,7 +444,7 @@ where_cmp *where_type_cmp(enum where_type t)
                 [WT_NUMERIC] = cmp_num,     [WT_TEXT] = cmp_bytes,        [WT_VARCHAR] = cmp_bytes,
                 [WT_BPCHAR] = cmp_bpchar,   [WT_NAME] = cmp_bytes,        [WT_UUID] = cmp_bytes,
                 [WT_DATE] = cmp_int,        [WT_TIME] = cmp_int,          [WT_TIMESTAMP] = cmp_int,
-                [WT_TIMESTAMPTZ] = cmp_int, [WT_INTERVAL] = cmp_interval,
+                [WT_TIMESTAMPTZ] = cmp_int, [WT_INTERVAL] = cmp_interval, [WT_ENUM] = cmp_bytes,
         };
         return where_type_is_array(t) ? cmp_array : cmps[t];
 }

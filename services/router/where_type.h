@@ -31,7 +31,7 @@
         X(TIMESTAMPTZ, "timestamptz", 1184, 1185, 'D', true)                                       \
         X(INTERVAL, "interval", 1186, 1187, 'T', true)                                             \
         X(TIMETZ, "timetz", 1266, 1270, 'D', false) /* only for the choice of operators */         \
-        X(ENUM, "enum", 0, 0, 'E', false)           /* only NULL tests and casts to text */        \
+        X(ENUM, "enum", 0, 0, 'E', false)           /* of a column; see where_node.enum_column */   \
         X(OTHER, "other", 0, 0, 'U', false)         /* only NULL tests */
 
 enum where_type {

@@ -126,4 +126,24 @@ describe('where', () => {
     expect(response.status).toBe(400)
     expect(await response.json()).toEqual({ message: 'Invalid request', errors: { where: ['At location 17: syntax error at or near "x"'] } })
   })
+  test('labels of an enum, also in subsets; a label that is none is refused', async () => {
+    await sql(`create type mood as enum ('sad', 'so so', 'glad')`)
+    await sql(`create table felt (id int primary key, m mood, o mood); insert into felt values (1, 'sad', 'sad'), (2, 'glad', 'sad'), (3, null, null)`)
+    const clauses = ["m = 'sad'", "m <> 'sad'", "m IN ('so so', 'glad')", 'm = o', "m IS DISTINCT FROM 'glad'", "m = ANY('{sad,so so}')"]
+    const clients = clauses.map((where) => [where, ctx.client({ table: 'felt', where })])
+    for (const [, client] of clients) await client.upToDate()
+    await sql(`insert into felt values (4, 'so so', 'so so'), (5, 'sad', null); update felt set m = 'so so' where id = 1; delete from felt where id = 2`)
+    for (const [where, client] of clients) await client.converges(ctx.db, 'felt', { where })
+    const ask = async (query) => {
+      const response = await fetch(`${ctx.stack.url}/v1/shape?${new URLSearchParams({ table: 'felt', offset: '-1', ...query })}`)
+      return { status: response.status, body: await response.json() }
+    }
+    const refused = await ask({ where: "m = 'bad'" })
+    expect(refused).toEqual({ status: 400, body: { message: 'Invalid request', errors: { where: ['At location 4: invalid syntax for type enum mood: bad'] } } })
+    const subset = await ask({ subset__where: "m = 'so so'" })
+    expect(subset.body.data.map((row) => row.value.id).sort()).toEqual(['1', '4'])
+    const bad = await ask({ subset__where: "m = 'bad'" })
+    expect(bad.status).toBe(400)
+    expect(bad.body.errors.subset.where).toMatch(/^invalid input value for enum mood: "bad"/)
+  })
 })
