@@ -4,6 +4,7 @@
 
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +27,11 @@ struct idle_reader {
 
 struct store {
         uint32_t magic;
-        MDB_env *env; /* NULL: unclean, to be wiped first */
+        MDB_env *env;           /* NULL: unclean, to be wiped first */
+        bool set_aside;         /* what is to be wiped may not be ours */
+        atomic_bool distrusted; /* the state file says so already */
+        void (*on_corrupt)(void *arg);
+        void *arg;
         MDB_dbi dbi;
         struct state state;
         char *path, *format;

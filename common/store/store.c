@@ -6,7 +6,11 @@
  * reached the disk in any order; then the state file still says "open" with the id of the boot that
  * is gone, and the contents are not even looked at, because LMDB trusts its pages.
  *
- * The format's name stands in the data itself, under the reserved key. */
+ * The format's name stands in the data itself, under the reserved key.
+ *
+ * A store that is damaged is not mended: it is a copy of what Postgres has, and is made anew. Only
+ * what is certainly ours is thrown away, though: a state file beside it says so, and then the
+ * format in the data; what has no readable format is set aside. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +24,7 @@
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 #include "common/store/env.h"
+#include "common/store/fault.h"
 
 enum { SPARE_READERS = 4, PATH_MAX_BYTES = 4096, SHORTFALL_MAX_BYTES = 64 * 1024 * 1024 };
 
@@ -70,21 +75,33 @@ static int make_directory(const char *directory, struct buf *why)
 
 /* ---- the environment */
 
+void store_distrust(struct store *s, const char *what)
+{
+        CHECK_OBJ(s, STORE_MAGIC);
+        if (atomic_exchange(&s->distrusted, true))
+                return;
+        log_error("store_corrupt", "store %s is corrupt and is given up: %s", s->path, what);
+        if (state_mark_untrusted(&s->state) != 0)
+                log_error("store_mark_failed", "store %s cannot be marked as corrupt", s->path);
+        if (s->on_corrupt)
+                s->on_corrupt(s->arg);
+}
+
 /* LMDB has met pages that cannot be, and has no way back to its caller. What is on disk is not
  * looked at again: the next start finds the store unclean. */
 static void on_lmdb_assert(MDB_env *env, const char *message)
 {
         struct store *s = mdb_env_get_userctx(env);
-        size_t where = strcspn(message, " "); /* file and line */
-        log_error("store_corrupt", "store %s is corrupt and is given up (LMDB, %.*s)", s->path,
-                  (int)where, message);
-        if (state_mark_untrusted(&s->state) != 0)
-                log_error("store_mark_failed", "store %s cannot be marked as corrupt", s->path);
+        char what[64];
+        snprintf(what, sizeof(what), "LMDB, %.*s", (int)strcspn(message, " "), message);
+        s->on_corrupt = NULL;
+        store_distrust(s, what);
         _exit(EXIT_FAILURE);
 }
 
 static void close_env(struct store *s)
 {
+        fault_unwatch(s);
         if (s->env)
                 mdb_env_close(s->env);
         s->env = NULL;
@@ -134,6 +151,8 @@ static int open_env(struct store *s, struct buf *why)
                 rc = mdb_env_set_assert(s->env, on_lmdb_assert);
         if (rc == 0)
                 rc = mdb_env_open(s->env, s->path, env_flags, 0600);
+        if (rc == 0)
+                fault_watch(s);
         int err = store_error(s, rc);
         if (err) {
                 buf_printf(why, "cannot open store %s: %s", s->path, mdb_strerror(rc));
@@ -153,38 +172,46 @@ static int open_env(struct store *s, struct buf *why)
 
 static const unsigned char format_key[] = {STORE_RESERVED, 'f', 'o', 'r', 'm', 'a', 't'};
 
-static int compare_format(struct store *s, MDB_txn *txn, bool *missing)
+/* What the file turned out to be. */
+enum finding {
+        FOUND_OURS,
+        FOUND_EMPTY,
+        FOUND_OTHER_VERSION,
+        FOUND_DAMAGE,      /* ours */
+        FOUND_UNREADABLE,  /* nothing says whose it is, or was */
+        FOUND_FOREIGN,     /* sound, and not ours */
+        FOUND_OTHER_FORMAT /* likewise, of a program that uses this module */
+};
+
+static enum finding compare_format(const struct store *s, struct slice found)
+{
+        size_t name = (size_t)(strrchr(s->format, ' ') - s->format) + 1;
+        if (slice_eq(found, slice_cstr(s->format)))
+                return FOUND_OURS;
+        return slice_starts(found, slice_of(s->format, name)) ? FOUND_OTHER_VERSION
+                                                              : FOUND_OTHER_FORMAT;
+}
+
+static enum finding read_format(const struct store *s, MDB_txn *txn)
 {
         MDB_val key = {sizeof(format_key), (void *)(uintptr_t)format_key}, value;
         MDB_stat stat_;
         int rc = mdb_get(txn, s->dbi, &key, &value);
         if (rc == 0)
-                return slice_eq(slice_of(value.mv_data, value.mv_size), slice_cstr(s->format))
-                               ? 0
-                               : ERR_VERSION;
-        if (rc != MDB_NOTFOUND)
-                return store_error(s, rc);
-        rc = mdb_stat(txn, s->dbi, &stat_);
-        if (rc)
-                return store_error(s, rc);
-        *missing = true;
-        return stat_.ms_entries == 0 ? 0 : ERR_CORRUPT;
+                return compare_format(s, slice_of(value.mv_data, value.mv_size));
+        if (rc != MDB_NOTFOUND || mdb_stat(txn, s->dbi, &stat_) != 0)
+                return FOUND_UNREADABLE;
+        return stat_.ms_entries == 0 ? FOUND_EMPTY : FOUND_FOREIGN;
 }
 
-/* 0 also when the store is empty: then *missing. */
-static int check_format(struct store *s, bool *missing, struct buf *why)
+static enum finding check_format(const struct store *s)
 {
         MDB_txn *txn;
-        int err = store_error(s, mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn));
-        if (err)
-                return err;
-        err = compare_format(s, txn, missing);
+        if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+                return FOUND_UNREADABLE;
+        enum finding f = read_format(s, txn);
         mdb_txn_abort(txn);
-        if (err == ERR_VERSION)
-                buf_printf(why, "store %s has another format than %s", s->path, s->format);
-        else if (err)
-                buf_printf(why, "store %s is damaged or not a store of this program", s->path);
-        return err;
+        return f;
 }
 
 static int write_format(struct store *s)
@@ -230,23 +257,53 @@ static int create(struct store *s, struct buf *why)
         return err;
 }
 
-/* A store that can be trusted. Nothing is written before its format is known to be ours. */
-static int reopen(struct store *s, struct buf *why)
+/* A store that can be trusted. Nothing is written before its format is known to be ours. Errors but
+ * those of the file itself are in *err. */
+static enum finding look_into(struct store *s, int *err, struct buf *why)
 {
-        bool empty = false;
-        if (s->state.kind == STATE_CLEAN && data_bytes(s) < s->state.clean_bytes) {
-                buf_printf(why, "store %s is damaged: the file is shorter than when it was closed",
-                           s->path);
-                return ERR_CORRUPT;
+        bool shorter = s->state.kind == STATE_CLEAN && data_bytes(s) < s->state.clean_bytes;
+        *err = open_env(s, why);
+        if (*err == ERR_CORRUPT || *err == ERR_VERSION) {
+                *err = 0;
+                return FOUND_UNREADABLE;
         }
-        int err = open_env(s, why);
-        if (!err)
-                err = check_format(s, &empty, why);
-        if (!err)
-                err = mark_open(s, why);
-        if (!err && empty)
-                err = write_format(s);
-        return err;
+        if (*err)
+                return FOUND_OURS;
+        enum finding f = check_format(s);
+        return shorter && (f == FOUND_OURS || f == FOUND_EMPTY) ? FOUND_DAMAGE : f;
+}
+
+static int use_env(struct store *s, bool empty, struct buf *why)
+{
+        int err = mark_open(s, why);
+        return !err && empty ? write_format(s) : err;
+}
+
+static int reopen(struct store *s, bool *unclean, struct buf *why)
+{
+        int err = 0;
+        enum finding f = look_into(s, &err, why);
+        if (err)
+                return err;
+        if (f == FOUND_OURS || f == FOUND_EMPTY)
+                return use_env(s, f == FOUND_EMPTY, why);
+        close_env(s);
+        buf_reset(why);
+        if (f == FOUND_FOREIGN || f == FOUND_OTHER_FORMAT) {
+                buf_printf(why, "store %s is not a store of this program%s%s", s->path,
+                           f == FOUND_FOREIGN ? "" : ": its format is not ",
+                           f == FOUND_FOREIGN ? "" : s->format);
+                return f == FOUND_FOREIGN ? ERR_CORRUPT : ERR_VERSION;
+        }
+        *unclean = true;
+        s->set_aside = f == FOUND_UNREADABLE;
+        if (f == FOUND_OTHER_VERSION)
+                buf_printf(why, "store %s is of another version than %s", s->path, s->format);
+        else
+                buf_printf(why, "store %s is damaged: %s", s->path,
+                           f == FOUND_DAMAGE ? "the file is shorter than when it was closed"
+                                             : "the file is not readable as one");
+        return 0;
 }
 
 /* We make the state file before the data: data without one is somebody else's. In this order, so
@@ -267,12 +324,16 @@ static int open_by_state(struct store *s, bool *unclean, struct buf *why)
         switch (s->state.kind) {
         case STATE_TRUSTED:
         case STATE_CLEAN:
-                return reopen(s, why);
+                return reopen(s, unclean, why);
         case STATE_ABSENT: /* the data appeared after refuse_foreign() looked */
                 buf_printf(why, "directory %s is being changed by another program", s->path);
                 return ERR_CORRUPT;
         case STATE_UNTRUSTED:
                 *unclean = true;
+                buf_printf(why,
+                           "store %s was found damaged, or the machine went down before it was "
+                           "synced",
+                           s->path);
                 return 0;
         }
         return ERR_INVAL;
@@ -287,6 +348,8 @@ static struct store *new_store(const struct store_options *o)
         s->format = slice_dup_cstr(slice_cstr(o->format));
         s->max_bytes = o->max_bytes;
         s->max_readers = o->max_readers;
+        s->on_corrupt = o->on_corrupt;
+        s->arg = o->arg;
         s->idle = mem_array(o->max_readers, sizeof(*s->idle));
         SLUICE_ASSERT(pthread_mutex_init(&s->lock, NULL) == 0);
         return s;
@@ -307,7 +370,8 @@ static void free_store(struct store *s)
 
 int store_open(struct store **out, const struct store_options *o, bool *unclean, struct buf *why)
 {
-        SLUICE_ASSERT(out && o && o->path && o->format && o->format[0] && unclean && why);
+        SLUICE_ASSERT(out && o && o->path && o->format && strrchr(o->format, ' ') && unclean &&
+                      why);
         SLUICE_ASSERT(o->max_bytes > 0 && o->max_readers > 0);
         int err = make_directory(o->path, why);
         if (err)
@@ -330,28 +394,49 @@ void store_close(struct store *s)
         CHECK_OBJ(s, STORE_MAGIC);
         if (s->env) {
                 store_drop_readers(s);
-                if (store_sync(s) == 0)
+                if (store_sync(s) == 0 && !atomic_load(&s->distrusted))
                         (void)state_mark_clean(&s->state, data_bytes(s)); /* else: still "open" */
         }
         free_store(s);
 }
 
+static int remove_file(const struct store *s, const char *name, struct buf *why)
+{
+        char path[PATH_MAX_BYTES];
+        data_path(s, name, path);
+        if (unlink(path) == 0 || errno == ENOENT)
+                return 0;
+        buf_printf(why, "cannot remove %s: %s", path, strerror(errno));
+        return ERR_IO;
+}
+
+static int set_aside(const struct store *s, struct buf *why)
+{
+        char from[PATH_MAX_BYTES], to[PATH_MAX_BYTES];
+        data_path(s, "data.mdb", from);
+        data_path(s, "data.mdb.damaged", to);
+        if (rename(from, to) != 0) {
+                buf_printf(why, "cannot rename %s: %s", from, strerror(errno));
+                return ERR_IO;
+        }
+        log_warning("store_set_aside", "%s is what was found; it may be removed", to);
+        return 0;
+}
+
 int store_wipe(struct store *s, struct buf *why)
 {
-        static const char *const names[] = {"data.mdb", "lock.mdb"};
-        char path[PATH_MAX_BYTES];
         CHECK_OBJ(s, STORE_MAGIC);
         if (s->env)
                 store_drop_readers(s);
         close_env(s);
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-                data_path(s, names[i], path);
-                if (unlink(path) != 0 && errno != ENOENT) {
-                        buf_printf(why, "cannot remove %s: %s", path, strerror(errno));
-                        return ERR_IO;
-                }
-        }
-        int err = create(s, why);
+        int err = s->set_aside ? set_aside(s, why) : remove_file(s, "data.mdb", why);
+        s->set_aside = false;
+        if (!err)
+                err = remove_file(s, "lock.mdb", why);
+        if (err)
+                return err;
+        atomic_store(&s->distrusted, false);
+        err = create(s, why);
         if (err)
                 close_env(s);
         return err;

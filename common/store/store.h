@@ -19,22 +19,30 @@ struct store;
 
 struct store_options {
         const char *path;   /* directory, made when missing */
-        const char *format; /* names application and format version; another one in the file:
-                               ERR_VERSION */
+        const char *format; /* "name version" */
         size_t max_bytes;   /* size of the map: the most the file can grow to */
         uint32_t max_readers;
+        /* Any thread, once: the contents turned out to be damaged. The process should end; the next
+         * one finds the store unclean. May be NULL. */
+        void (*on_corrupt)(void *arg);
+        void *arg;
 };
 
-/* Opens with NOSYNC: nothing is durable before store_sync(). *unclean: the machine went down while
- * the store was open (another boot id), so its contents cannot be trusted. They are not looked at:
- * until store_wipe() every transaction fails with ERR_CORRUPT. A process that dies leaves the store
- * clean. ERR_EXISTS: another process has it open; ERR_CORRUPT, ERR_VERSION: nothing has been
- * touched; ERR_FULL, ERR_DENIED, ERR_IO. */
+/* Opens with NOSYNC: nothing is durable before store_sync(). *unclean: our own store, but its
+ * contents are of no use, for the reason in *why: the machine went down while it was open (another
+ * boot id), it is damaged, or of another version. They are not looked at: until store_wipe() every
+ * transaction fails with ERR_CORRUPT. A process that dies leaves the store clean. ERR_EXISTS:
+ * another process has it open; ERR_CORRUPT, ERR_VERSION: what is there is not ours, and has not
+ * been touched; ERR_FULL, ERR_DENIED, ERR_IO. */
 int store_open(struct store **out, const struct store_options *o, bool *unclean, struct buf *why);
 /* Syncs and marks clean. */
 void store_close(struct store *s);
-/* Drops all contents; only before any transaction. */
+/* Drops all contents; only while there is no transaction. A file that cannot be told to be a store
+ * of ours is set aside as data.mdb.damaged instead, in the place of an older one. */
 int store_wipe(struct store *s, struct buf *why);
+/* Any thread: what the store has returned cannot be. Marks it as damaged, for good, and tells
+ * on_corrupt. Damage that LMDB itself notices does the same. */
+void store_distrust(struct store *s, const char *what);
 /* Makes every commit so far durable. May run beside the writer, on another thread. ERR_IO,
  * ERR_FULL; after either the kernel may have dropped what it could not write: nothing committed
  * since the last success may count as durable any more. */

@@ -6,7 +6,9 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <lmdb.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +32,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-        static const char *const names[] = {"data.mdb", "lock.mdb", "store.state"};
+        static const char *const names[] = {"data.mdb", "lock.mdb", "store.state",
+                                            "data.mdb.damaged"};
         char path[128];
         (void)state;
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < 4; i++) {
                 snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
                 unlink(path);
         }
@@ -47,7 +50,7 @@ static int try_open(struct store **out, const char *format, size_t map_bytes, bo
         struct buf why;
         buf_init(&why, 1024);
         int err = store_open(out, &o, unclean, &why);
-        assert_int_equal(err == 0, why.len == 0);
+        assert_int_equal(err == 0 && !*unclean, why.len == 0);
         assert_null(strchr(buf_cstr(&why), '\n'));
         buf_fini(&why);
         return err;
@@ -457,11 +460,76 @@ static void test_other_format(void **state)
         struct store *s = open_ok();
         put_one(s, "a", "1");
         store_close(s);
-        assert_open_fails("test 2", ERR_VERSION);
-        assert_open_fails("test", ERR_VERSION);
+        assert_open_fails("another 1", ERR_VERSION);
+        assert_open_fails("tes 1", ERR_VERSION);
         s = open_ok();
         assert_true(has(s, "a", "1"));
         store_close(s);
+}
+
+/* Opens what is ours and of no use, drops it, and sees that the new store works. */
+static void assert_made_anew(const char *format)
+{
+        struct store *s;
+        struct buf why;
+        bool unclean = false;
+        assert_int_equal(try_open(&s, format, MAP_BYTES, &unclean), 0);
+        assert_true(unclean);
+        buf_init(&why, 1024);
+        assert_int_equal(store_wipe(s, &why), 0);
+        buf_fini(&why);
+        assert_false(has(s, "a", "1"));
+        put_one(s, "b", "2");
+        store_close(s);
+        assert_int_equal(try_open(&s, format, MAP_BYTES, &unclean), 0);
+        assert_false(unclean);
+        assert_true(has(s, "b", "2"));
+        store_close(s);
+}
+
+static off_t file_bytes(const char *name)
+{
+        char path[128];
+        struct stat st;
+        snprintf(path, sizeof(path), "%s/%s", dir, name);
+        return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+static void test_other_version_is_made_anew(void **state)
+{
+        (void)state;
+        struct store *s = open_ok();
+        put_one(s, "a", "1");
+        store_close(s);
+        assert_made_anew("test 2");
+        assert_int_equal(file_bytes("data.mdb.damaged"), -1);
+        assert_made_anew("test 1");
+}
+
+/* Our state file beside another program's sound database. */
+static void test_foreign_database_is_left_alone(void **state)
+{
+        (void)state;
+        MDB_env *env;
+        MDB_txn *txn;
+        MDB_dbi dbi;
+        MDB_val v = {4, (void *)(uintptr_t) "some"};
+        char path[128];
+        store_close(open_ok());
+        snprintf(path, sizeof(path), "%s/data.mdb", dir);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(mdb_env_create(&env), 0);
+        assert_int_equal(mdb_env_open(env, dir, 0, 0600), 0);
+        assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+        assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
+        assert_int_equal(mdb_put(txn, dbi, &v, &v, 0), 0);
+        assert_int_equal(mdb_txn_commit(txn), 0);
+        mdb_env_close(env);
+        write_file("store.state", "clean 0\n", 8);
+        off_t before = file_bytes("data.mdb");
+        for (int i = 0; i < 2; i++)
+                assert_open_fails("test 1", ERR_CORRUPT);
+        assert_int_equal(file_bytes("data.mdb"), before);
 }
 
 static void test_foreign_data_is_left_alone(void **state)
@@ -477,7 +545,7 @@ static void test_foreign_data_is_left_alone(void **state)
         assert_int_equal(st.st_size, 21);
 }
 
-static void test_garbage_is_corrupt(void **state)
+static void test_garbage_is_set_aside(void **state)
 {
         (void)state;
         static unsigned char garbage[64 * 1024];
@@ -485,10 +553,12 @@ static void test_garbage_is_corrupt(void **state)
         for (size_t i = 0; i < sizeof(garbage); i++)
                 garbage[i] = (unsigned char)rand();
         store_close(open_ok());
-        write_file("data.mdb", garbage, sizeof(garbage));
-        assert_open_fails("test 1", ERR_CORRUPT);
-        write_file("data.mdb", garbage, 100);
-        assert_open_fails("test 1", ERR_CORRUPT);
+        for (size_t len = sizeof(garbage); len > 10; len /= 100) {
+                write_file("data.mdb", garbage, len);
+                write_file("store.state", "clean 0\n", 8);
+                assert_made_anew("test 1");
+                assert_int_equal(file_bytes("data.mdb.damaged"), len);
+        }
 }
 
 static void test_truncated_data(void **state)
@@ -506,20 +576,83 @@ static void test_truncated_data(void **state)
         snprintf(path, sizeof(path), "%s/data.mdb", dir);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(truncate(path, st.st_size / 2), 0);
-        assert_open_fails("test 1", ERR_CORRUPT);
+        bool unclean = false;
+        assert_int_equal(try_open(&s, "test 1", MAP_BYTES, &unclean), 0);
+        assert_true(unclean);
+        store_close(s);
 
         /* Even when no size was noted there is an error, or contents that can be walked, and no
          * SIGBUS. */
         assert_int_equal(truncate(path, 8192), 0);
         write_file("store.state", "clean 0\n", 8);
-        assert_open_fails("test 1", ERR_CORRUPT);
+        assert_made_anew("test 1");
+}
+
+/* ---- damage that is found while the store is open */
+
+static void count_corrupt(void *arg)
+{
+        ++*(int *)arg;
+}
+
+static void test_distrusted_store_is_unclean(void **state)
+{
+        (void)state;
+        int told = 0;
+        struct store_options o = {.path = dir,
+                                  .format = "test 1",
+                                  .max_bytes = MAP_BYTES,
+                                  .max_readers = 4,
+                                  .on_corrupt = count_corrupt,
+                                  .arg = &told};
+        struct store *s;
+        struct buf why;
+        bool unclean;
+        buf_init(&why, 1024);
+        assert_int_equal(store_open(&s, &o, &unclean, &why), 0);
+        buf_fini(&why);
+        put_one(s, "a", "1");
+        store_distrust(s, "a test");
+        store_distrust(s, "a test");
+        assert_int_equal(told, 1);
+        store_close(s); /* does not make it clean */
+        assert_made_anew("test 1");
+}
+
+/* A memory fault in the map ends the process as ever, and the next one does not trust the store. */
+static void test_fault_makes_it_unclean(void **state)
+{
+        (void)state;
+        int status;
+        store_close(open_ok());
+        pid_t pid = fork();
+        if (pid == 0) {
+                (void)signal(SIGBUS, SIG_DFL); /* cmocka's would go on with the test */
+                struct store *s = open_ok();
+                struct store_txn t;
+                struct slice value;
+                char path[128];
+                put_one(s, "a", "1");
+                store_begin_read(s, &t);
+                if (!store_get(&t, SLICE_LIT("a"), &value))
+                        _exit(2);
+                snprintf(path, sizeof(path), "%s/data.mdb", dir);
+                if (truncate(path, 0) != 0)
+                        _exit(3);
+                _exit(*(const volatile char *)value.p); /* SIGBUS */
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+        write_file("data.mdb", "x", 1); /* so that there is something to distrust */
+        assert_made_anew("test 1");
+        assert_int_equal(file_bytes("data.mdb.damaged"), -1); /* the mark was read, not the data */
 }
 
 static void test_path_that_cannot_be(void **state)
 {
         (void)state;
         struct store_options o = {
-                .path = "/dev/null/x", .format = "f", .max_bytes = MAP_BYTES, .max_readers = 1};
+                .path = "/dev/null/x", .format = "f 1", .max_bytes = MAP_BYTES, .max_readers = 1};
         struct store *s = NULL;
         struct buf why;
         bool unclean;
@@ -579,8 +712,12 @@ int main(void)
                 TEST(test_other_boot_is_unclean),
                 TEST(test_unclean_stays_unclean_until_wiped),
                 TEST(test_other_format),
+                TEST(test_other_version_is_made_anew),
                 TEST(test_foreign_data_is_left_alone),
-                TEST(test_garbage_is_corrupt),
+                TEST(test_foreign_database_is_left_alone),
+                TEST(test_distrusted_store_is_unclean),
+                TEST(test_fault_makes_it_unclean),
+                TEST(test_garbage_is_set_aside),
                 TEST(test_truncated_data),
                 TEST(test_path_that_cannot_be),
                 TEST(test_full_map),

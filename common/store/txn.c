@@ -64,9 +64,12 @@ int store_error(const struct store *s, int rc)
 /* Keeps the first error. True when there is none. */
 static bool ok(struct store_txn *t, int rc)
 {
-        if (rc != 0 && t->err == 0)
-                t->err = store_error(t->store, rc);
-        return t->err == 0;
+        if (rc == 0 || t->err != 0)
+                return t->err == 0;
+        t->err = store_error(t->store, rc);
+        if (t->err == ERR_CORRUPT)
+                store_distrust(t->store, mdb_strerror(rc));
+        return false;
 }
 
 /* ---- begin and end */

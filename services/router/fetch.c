@@ -37,9 +37,22 @@ static bool find_shape(struct store_txn *t, struct slice handle, uint64_t *id,
 {
         uint64_t created_us;
         struct slice record;
-        return shape_parse_handle(handle, id, &created_us) == 0 &&
-               shapelog_get_record(t, *id, &record) && shape_record_head(record, head) == 0 &&
-               head->created_us == created_us;
+        if (shape_parse_handle(handle, id, &created_us) != 0 ||
+            !shapelog_get_record(t, *id, &record))
+                return false;
+        if (shape_record_head(record, head) != 0) {
+                t->err = ERR_CORRUPT;
+                return false;
+        }
+        return head->created_us == created_us;
+}
+
+/* A shape that cannot be read is not gone: the writer still has it, and would send the client here
+ * again and again. */
+static void distrust(struct fetch *f, int err)
+{
+        if (err == ERR_CORRUPT)
+                store_distrust(f->o.store, "a shape's record cannot be");
 }
 
 /* ---- fetch */
@@ -94,7 +107,8 @@ static void answer_fetch(struct fetch *f, struct rpc_call *call, const struct ms
         } else if (err && err != ERR_RANGE) {
                 log_error("fetch_failed", "shape %.*s cannot be read: %s", SLICE_FMT(m->handle),
                           err_text(err));
-                reply_refuse(call, 500, SLICE_LIT("the shape's log cannot be read"), 0);
+                distrust(f, err);
+                reply_refuse(call, 503, SLICE_LIT("the shape's log cannot be read"), 1);
         } else {
                 struct msg_fetch_ok ok = {.type = MSG_fetch_ok,
                                           .end_tx = r.end.tx,
@@ -147,6 +161,7 @@ static void answer_tails(struct fetch *f, struct rpc_call *call, const struct ms
                 put_tail(&t, rd_bytes(&rd), &tails);
         int err = t.err;
         store_abort(&t);
+        distrust(f, err);
         if (rd.err || err) {
                 reply_refuse(call, rd.err ? 400 : 500, SLICE_LIT("the tails cannot be told"), 0);
         } else {

@@ -170,19 +170,36 @@ static void on_drift(void *arg, uint32_t oid, bool gone, const struct table *tab
 
 /* ---- starting and stopping */
 
+/* The supervisor starts another one, which makes the store anew; while the shapes are loaded this
+ * one does it itself. */
+static void on_corrupt(void *arg)
+{
+        (void)arg;
+        if (router.writer)
+                svc_fail(1, "store_damaged",
+                         "the shape logs are damaged: ending, to make them anew");
+}
+
+/* The shapes go with it, and clients begin again: what Postgres has is not lost. */
+static int renew_store(struct buf *why)
+{
+        log_warning("store_renewed", "%.*s: the shape logs are dropped and made anew",
+                    SLICE_FMT(buf_slice(why)));
+        count(METRIC_STORES_RENEWED, 1);
+        buf_reset(why);
+        return store_wipe(router.store, why);
+}
+
 static int open_store(const struct router_conf *c, struct buf *why)
 {
         bool unclean;
         struct store_options o = {.path = c->dir,
                                   .format = "sluice-router 2",
                                   .max_bytes = c->map_bytes,
-                                  .max_readers = MAX_READERS};
+                                  .max_readers = MAX_READERS,
+                                  .on_corrupt = on_corrupt};
         int err = store_open(&router.store, &o, &unclean, why);
-        if (err || !unclean)
-                return err;
-        log_warning("store_unclean", "the machine went down before the shape logs were synced: "
-                                     "they are dropped and made anew");
-        return store_wipe(router.store, why);
+        return err || !unclean ? err : renew_store(why);
 }
 
 static int open_writer(const struct router_conf *c, struct buf *why)
@@ -201,7 +218,11 @@ static int open_writer(const struct router_conf *c, struct buf *why)
                                    .on_full = on_full,
                                    .on_gone = on_gone,
                                    .on_table = on_table};
-        return writer_open(&router.writer, &o, why);
+        int err = writer_open(&router.writer, &o, why);
+        if (err != ERR_CORRUPT)
+                return err;
+        err = renew_store(why);
+        return err ? err : writer_open(&router.writer, &o, why);
 }
 
 static int open_follow(struct loop *loop, const struct router_conf *c, struct buf *why)

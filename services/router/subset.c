@@ -112,7 +112,11 @@ static int load_subject(struct subset_pool *p, struct slice handle, struct subje
         if (t.err)
                 err = t.err;
         store_abort(&t);
-        return err ? err : decode_record(out);
+        if (!err)
+                err = decode_record(out);
+        if (err == ERR_CORRUPT)
+                store_distrust(p->o.store, "a shape's record cannot be");
+        return err;
 }
 
 /* ---- how far the client is (subset_cover.h) */

@@ -233,7 +233,9 @@ static void on_commit(void *arg, lsn_t applied, uint32_t n, struct slice notices
 
 static void fail(struct writer *w, int err)
 {
-        if (err != ERR_CANCELLED)
+        if (err == ERR_CORRUPT)
+                store_distrust(w->o.engine.store, "what a shape's log must have is not there");
+        else if (err != ERR_CANCELLED)
                 svc_fail(1, "store_failed", "cannot write to the store: %s", err_text(err));
         w->failed = true;
 }

@@ -274,41 +274,118 @@ describe('the disk', () => {
     return { db, stack }
   }
 
-  /** A file that is no log of ours: the router says so, serves nothing wrong, and dies of nothing but itself. */
-  async function refusesFile(damage) {
-    const { stack } = await filledStack()
+  /** Stops a stack, does something to its log, and starts it again; the path of the log and where the log lines of the new start begin. */
+  async function damaged({ stack }, damage) {
     await stack.stop()
     const [path] = stack.databasesOnDisk()
     expect(path, 'an .mdb file below the data directory').toBeDefined()
     damage(path)
     const from = stack.logText().length
     await stack.launch()
-    await until(() => /router/.test(stack.logText().slice(from)) && stack.logText().slice(from).split('\n').some((l) => l.includes(dirname(path)) || /lmdb|mdb|corrupt|not a |foreign|invalid/i.test(l)), {
-      what: () => `a line about ${path}\n${stack.logTail()}`,
-    })
-    await holdsFor(500, async () => (await stack.health()) !== 200, 'a stack whose log is damaged is not active')
-    stack.assertSound()
+    return { path, said: () => stack.logText().slice(from) }
   }
 
-  test('a log that is garbage from its first byte', () => refusesFile((path) => writeFileSync(path, randomBytes(65536))))
-  test('a log cut to half a page', () => refusesFile((path) => writeFileSync(path, readFileSync(path).subarray(0, 2048))))
-  test('a text file in its place', () => refusesFile((path) => writeFileSync(path, 'This is not the log you are looking for.\n'.repeat(500))))
-  test('another program’s LMDB file', () =>
-    refusesFile((path) => writeFileSync(path, gunzipSync(Buffer.from(FOREIGN_LMDB, 'base64')))))
+  /** Shapes that were in a damaged log begin again, under another handle; the client that had them ends right. */
+  async function beginsAgain(made, damage, { line = /event=store_renewed/ } = {}) {
+    const { db, stack } = made
+    const client = syncClient(stack, { table: 'kept' })
+    opened.push(() => client.close())
+    await client.converges(db, 'kept')
+    const [{ handle }] = await readShape(stack.url, { table: 'kept' })
+    const { path, said } = await damaged(made, damage)
+    await stack.ready()
+    await db.sql("update kept set v = 'after' where id < 10; delete from kept where id > 490")
+    await client.converges(db, 'kept', { within: 40000 })
+    expect(said()).toMatch(line)
+    const [again] = await readShape(stack.url, { table: 'kept' })
+    expect(again.handle).not.toBe(handle)
+    const old = await request(stack.url, { query: { table: 'kept', offset: '0_0', handle } })
+    expect([old.status, old.handle]).toEqual([409, again.handle])
+    stack.assertSound()
+    return path
+  }
 
-  test('damage in the middle: nothing wrong is served, nobody crashes', async () => {
-    const { stack } = await filledStack()
-    await stack.stop()
-    const [path] = stack.databasesOnDisk()
+  const overwrite = (path, at, step, bytes) => {
     const size = statSync(path).size
     const fd = openSync(path, 'r+')
-    for (let at = 8192; at < size; at += 4096) writeSync(fd, randomBytes(4096), 0, 4096, at)
+    for (; at < size; at += step) writeSync(fd, randomBytes(bytes), 0, bytes, at)
     closeSync(fd)
-    const from = stack.logText().length
-    await stack.launch()
-    await until(() => /router.*(corrupt|damaged|invalid|mdb)/i.test(stack.logText().slice(from)), { what: () => `a line about the damage\n${stack.logTail()}` })
+  }
+
+  test('a log that is garbage from its first byte is set aside', async () => {
+    const path = await beginsAgain(await filledStack(), (p) => writeFileSync(p, randomBytes(65536)), { line: /event=store_set_aside/ })
+    expect(statSync(`${path}.damaged`).size).toBe(65536)
+  })
+  test('a log cut to half a page', async () => {
+    await beginsAgain(await filledStack(), (path) => writeFileSync(path, readFileSync(path).subarray(0, 2048)))
+  })
+  test('a log cut in the middle', async () => {
+    await beginsAgain(await filledStack(), (path) => writeFileSync(path, readFileSync(path).subarray(0, 4096 * 5)))
+  })
+  test('every page but the first two is garbage', async () => {
+    const made = await filledStack()
+    await beginsAgain(made, (path) => overwrite(path, 8192, 4096, 4096), { line: /event=(store_corrupt|store_renewed)/ })
+  })
+  test('the machine went down before the log was synced', async () => {
+    await beginsAgain(await filledStack(), (path) => writeFileSync(join(dirname(path), 'store.state'), 'open 01234567-89ab-cdef-0123-456789abcdef\n'))
+  })
+  test('a log of another version', async () => {
+    await beginsAgain(await filledStack(), (path) => {
+      const bytes = readFileSync(path)
+      const name = Buffer.from('sluice-router ')
+      let hits = 0
+      for (let at = 0; (at = bytes.indexOf(name, at)) >= 0; hits++) bytes[(at += name.length)] = 'x'.charCodeAt(0)
+      expect(hits).toBeGreaterThan(0)
+      writeFileSync(path, bytes)
+    })
+  })
+
+  test('pages of a row are torn under a running router: nothing wrong is served, its shapes begin again', async () => {
+    const made = await filledStack()
+    const { db, stack } = made
+    await db.sql("create table wide (id int primary key, v text); insert into wide select n, repeat('w', 9000) from generate_series(1, 300) n")
+    const before = await readShape(stack.url, { table: 'wide' })
+    const [path] = stack.databasesOnDisk()
+    const bytes = readFileSync(path)
+    const fd = openSync(path, 'r+')
+    let torn = 0
+    for (let at = 8192; at < bytes.length; at += 4096)
+      if (bytes.subarray(at, at + 4096).every((b) => b === 0x77)) torn += writeSync(fd, randomBytes(4096), 0, 4096, at) > 0
+    closeSync(fd)
+    expect(torn).toBeGreaterThan(0)
+    await stack.kill('edge-0') // it has a copy
+    await until(async () => {
+      const answer = await request(stack.url, { query: { table: 'wide', offset: '-1', again: Math.random() } }).catch(() => ({}))
+      if (answer.status === 200) for (const row of answer.changes) expect(row.value.v).toMatch(/^w{9000}$/)
+      return answer.status === 200 && answer.handle !== before[0].handle
+    }, { within: 30000, what: () => `the shape has a new handle\n${stack.logTail()}` })
+    await stack.ready()
+    await stack.says(/event=store_renewed/)
+    const client = syncClient(stack, { table: 'wide' })
+    opened.push(() => client.close())
+    await client.converges(db, 'wide')
     stack.assertSound()
   })
+
+  /** A file that another program left there: the router says so in one line, and does not touch it. */
+  async function refusesFile(damage) {
+    const made = await filledStack()
+    const { path, said } = await damaged(made, damage)
+    const before = readFileSync(path)
+    const line = await until(() => said().split('\n').find((l) => /svc=router/.test(l) && l.includes(dirname(path))), { what: () => `a line about ${path}\n${made.stack.logTail()}` })
+    expect(line).toMatch(/not a store of this program|not ours/)
+    await holdsFor(500, async () => (await made.stack.health()) !== 200, 'a stack whose log is foreign is not active')
+    expect(readFileSync(path).equals(before)).toBe(true)
+    made.stack.assertSound()
+  }
+
+  test('another program’s LMDB file', () =>
+    refusesFile((path) => writeFileSync(path, gunzipSync(Buffer.from(FOREIGN_LMDB, 'base64')))))
+  test('another program’s file, and none of our own', () =>
+    refusesFile((path) => {
+      writeFileSync(path, 'This is not the log you are looking for.\n'.repeat(500))
+      rmSync(join(dirname(path), 'store.state'))
+    }))
 
   /** Fills the disk, looks whether reads go on, makes room, and looks whether everything comes back. */
   async function survivesFullDisk({ db, stack }, makeRoom) {
