@@ -20,6 +20,15 @@ struct slice bus_msg_body(const struct bus_msg *m); /* borrowed */
 void bus_msg_unref(struct bus_msg *m);
 struct bus_msg *bus_msg_ref(struct bus_msg *m);
 
+/* ---- TLS */
+
+/* For tls+tcp:// URLs, before any socket is opened, on the main thread: PEM files. Every peer shows
+ * its certificate and demands one that the CA signed of the other, whichever side dials; who dials
+ * also demands that the certificate is for the host that the URL names (a name, not an address:
+ * mbedTLS compares DNS names only). From then on tcp:// is refused. Three times "": no TLS.
+ * ERR_CONF with a line in *why. */
+int bus_tls_use(const char *ca_file, const char *cert_file, const char *key_file, struct buf *why);
+
 /* ---- request/reply: server */
 
 struct rpc_server;

@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/bus/tls.h"
 
 /* NNG's default is a second; a peer that restarts should be found at once (stack.md's measurements:
  * 53 ms). */
@@ -50,7 +51,15 @@ int bus_setup(nng_socket s, size_t max_bytes)
 
 int bus_listen(nng_socket s, const char *url, struct buf *why)
 {
-        int rv = nng_listen(s, url, NULL, 0);
+        nng_listener listener;
+        int err = tls_check_url(url, why);
+        if (err)
+                return err;
+        int rv = nng_listener_create(&listener, s, url);
+        if (rv == 0)
+                rv = tls_listener(listener, url);
+        if (rv == 0)
+                rv = nng_listener_start(listener, 0);
         if (rv != 0)
                 buf_printf(why, "cannot listen at %s: %s", url, nng_strerror(rv));
         return bus_err(rv);

@@ -5,8 +5,15 @@
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 #include "common/bus/nng.h"
+#include "common/bus/tls.h"
+#include "common/obs/log.h"
 
-enum { REDIAL_MAGIC = 0x4ed1a101, LOOK_EVERY_MS = 500, PATIENCE = 3 /* looks */ };
+enum {
+        REDIAL_MAGIC = 0x4ed1a101,
+        LOOK_EVERY_MS = 500,
+        PATIENCE = 3,  /* looks without a connection, then a new dialer */
+        COMPLAIN = 20, /* looks without a connection, then a line in the log */
+};
 
 struct redial {
         uint32_t magic;
@@ -16,6 +23,7 @@ struct redial {
         char *url;
         atomic_int pipes;
         int lonely; /* looks in a row without a connection; the aio's */
+        bool complained;
 };
 
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
@@ -29,8 +37,26 @@ static int dial(struct redial *r)
 {
         int rv = nng_dialer_create(&r->dialer, r->socket, r->url);
         if (rv == 0)
+                rv = tls_dialer(r->dialer, r->url);
+        if (rv == 0)
                 rv = nng_dialer_start(r->dialer, NNG_FLAG_NONBLOCK);
         return rv;
+}
+
+/* NNG does not say why a connection fails, a refused certificate among the reasons: say at least
+ * that there is none, once, and when there is one again. */
+static void tell(struct redial *r)
+{
+        if (!r->complained && r->lonely >= COMPLAIN) {
+                r->complained = true;
+                log_warning("bus_unconnected",
+                            "no connection to %s for %d s: it is not running, not reachable, or "
+                            "one side refuses the other's certificate",
+                            r->url, COMPLAIN * LOOK_EVERY_MS / 1000);
+        } else if (r->complained && r->lonely == 0) {
+                r->complained = false;
+                log_info("bus_connected", "connected to %s again", r->url);
+        }
 }
 
 static void look(void *arg)
@@ -39,8 +65,8 @@ static void look(void *arg)
         if (nng_aio_result(r->aio) != 0)
                 return; /* closing */
         r->lonely = atomic_load(&r->pipes) > 0 ? 0 : r->lonely + 1;
-        if (r->lonely >= PATIENCE) {
-                r->lonely = 0;
+        tell(r);
+        if (r->lonely > 0 && r->lonely % PATIENCE == 0) {
                 nng_dialer_close(r->dialer);
                 (void)dial(r); /* on failure: again after a while */
         }
@@ -49,6 +75,9 @@ static void look(void *arg)
 
 int redial_open(struct redial **out, nng_socket socket, const char *url, struct buf *why)
 {
+        int err = tls_check_url(url, why);
+        if (err)
+                return err;
         struct redial *r = mem_new(struct redial);
         *r = (struct redial){
                 .magic = REDIAL_MAGIC, .socket = socket, .url = slice_dup_cstr(slice_cstr(url))};

@@ -21,6 +21,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/bus/bus.h"
 #include "common/obs/log.h"
 #include "common/svc/admin.h"
 
@@ -255,6 +256,9 @@ static int start(struct buf *why)
         if (!err && self.conf->admin_port)
                 err = admin_open(self.conf->admin_host, (uint16_t)self.conf->admin_port,
                                  self.svc->metrics, self.svc->n_metrics, why);
+        if (!err)
+                err = bus_tls_use(self.conf->bus_ca_file, self.conf->bus_cert_file,
+                                  self.conf->bus_key_file, why);
         if (!err)
                 err = self.svc->start(self.loop, self.svc->conf, why);
         return err;

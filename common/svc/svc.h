@@ -21,6 +21,7 @@ struct svc_conf {
         const char *admin_host;
         const char *pid_file; /* "": none */
         uint64_t drain_ms;
+        const char *bus_ca_file, *bus_cert_file, *bus_key_file; /* "": no TLS on the bus */
 };
 
 /* Rows for the service's own table. T: its configuration struct, whose member `svc` is a struct
@@ -52,6 +53,24 @@ struct svc_conf {
                  0,                                                                                \
                  offsetof(T, svc.pid_file),                                                        \
                  "file to write the process id to"},                                               \
+                {"SLUICE_BUS_CA_FILE",                                                             \
+                 NULL,                                                                             \
+                 KNOB_STR,                                                                         \
+                 "",                                                                               \
+                 0,                                                                                \
+                 0,                                                                                \
+                 offsetof(T, svc.bus_ca_file),                                                     \
+                 "PEM file of the CA whose certificates the peers of a tls+tcp:// bus must show"}, \
+                {"SLUICE_BUS_CERT_FILE",                                                           \
+                 NULL,                                                                             \
+                 KNOB_STR,                                                                         \
+                 "",                                                                               \
+                 0,                                                                                \
+                 0,                                                                                \
+                 offsetof(T, svc.bus_cert_file),                                                   \
+                 "PEM file of the certificate shown to them"},                                     \
+                {"SLUICE_BUS_KEY_FILE", NULL, KNOB_STR, "", 0, 0, offsetof(T, svc.bus_key_file),   \
+                 "PEM file of its key"},                                                           \
         {                                                                                          \
                 "SLUICE_DRAIN_TIMEOUT", NULL, KNOB_DURATION, "10s", 0, 600000,                     \
                         offsetof(T, svc.drain_ms), "how long SIGTERM waits for work in progress"   \

@@ -21,7 +21,10 @@ function environment(objects, workload) {
   return env
 }
 
-for (const directory of ['base', 'overlays/two-shards']) {
+/** How a variant's bus is spoken. */
+const schemeOf = (directory) => (directory === 'overlays/tls' ? 'tls+tcp' : 'tcp')
+
+for (const directory of ['base', 'overlays/two-shards', 'overlays/tls']) {
   test(`${directory} renders with every part`, () => {
     const objects = render(directory)
     for (const [kind, names] of Object.entries(KINDS))
@@ -64,7 +67,7 @@ for (const directory of ['base', 'overlays/two-shards']) {
     const edge = environment(objects, find(objects, 'Deployment', 'sluice-edge'))
     assert.equal(ingest.SLUICE_ROUTERS, String(shards))
     for (const [list, port] of [['SLUICE_ROUTER_NOTICES_URLS', 7003], ['SLUICE_ROUTER_FETCH_URLS', 7004]]) {
-      const expected = Array.from({ length: shards }, (_, i) => `tcp://sluice-router-${i}.${router.spec.serviceName}:${port}`)
+      const expected = Array.from({ length: shards }, (_, i) => `${schemeOf(directory)}://sluice-router-${i}.${router.spec.serviceName}:${port}`)
       assert.equal(edge[list], expected.join(','))
     }
     assert.equal(
@@ -79,14 +82,29 @@ for (const directory of ['base', 'overlays/two-shards']) {
       for (const [name, value] of Object.entries(environment(objects, workload))) {
         if (!/_URLS$/.test(name)) continue
         for (const url of value.split(',')) {
-          const [, host, port] = /^tcp:\/\/([^:]+):(\d+)$/.exec(url)
+          const [, scheme, host, port] = /^([a-z+]+):\/\/([^:]+):(\d+)$/.exec(url)
+          assert.equal(scheme, schemeOf(directory))
           const service = find(objects, 'Service', host.split('.').at(-1))
           assert.ok(service, `${url}: no such Service`)
           const { targetPort } = service.spec.ports.find((p) => p.port === Number(port))
           const target = workloads(objects).find((w) => w.spec.template.metadata.labels['app.kubernetes.io/name'] === service.spec.selector['app.kubernetes.io/name'])
           const { containerPort } = containerOf(target).ports.find((p) => p.name === targetPort)
-          assert.ok(Object.values(environment(objects, target)).includes(`tcp://0.0.0.0:${containerPort}`), `${url}: nobody listens`)
+          assert.ok(Object.values(environment(objects, target)).includes(`${scheme}://0.0.0.0:${containerPort}`), `${url}: nobody listens`)
         }
+      }
+    }
+  })
+
+  test(`${directory} mounts the files that it names`, () => {
+    const objects = render(directory)
+    for (const workload of workloads(objects)) {
+      const mounts = containerOf(workload).volumeMounts ?? []
+      const files = Object.entries(environment(objects, workload)).filter(([name]) => /^SLUICE_BUS_.*_FILE$/.test(name))
+      assert.equal(files.length, schemeOf(directory) === 'tcp' ? 0 : 3)
+      for (const [name, path] of files) {
+        const mount = mounts.find((m) => path.startsWith(`${m.mountPath}/`))
+        assert.ok(mount, `${name}: nothing is mounted at ${path}`)
+        assert.ok(workload.spec.template.spec.volumes.some((v) => v.name === mount.name && v.secret), `${name}: not from a Secret`)
       }
     }
   })
