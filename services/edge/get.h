@@ -121,7 +121,7 @@ void get_answer(struct get *g, const struct answer *a, struct slice entries);
 void get_answer_chunk(struct get *g, const struct answer *a);
 /* The whole body, which g->body holds. */
 void get_answer_subset(struct get *g, struct log_offset end, struct slice body);
-/* Handle of the successor, or empty. */
+/* From here on: a stream that is open ends instead. Handle of the successor, or empty. */
 void get_answer_refetch(struct get *g, struct slice handle);
 /* `known_error`: a snapshot failed (§2.4), not the way to it. */
 void get_answer_failed(struct get *g, const struct msg_failed *failed, bool known_error);

@@ -248,12 +248,23 @@ void get_answer_subset(struct get *g, struct log_offset end, struct slice body)
         buf_fini(&room.text);
 }
 
+/* An open stream has had its head: all it can say is that it is over, and its client asks again. */
+static bool end_stream(struct get *g)
+{
+        if (!g->stream)
+                return false;
+        sse_end(g);
+        return true;
+}
+
 /* ---- 409 */
 
 void get_answer_refetch(struct get *g, struct slice handle)
 {
         struct answer_room room;
         struct http_head h;
+        if (end_stream(g))
+                return;
         struct slice body = SLICE_LIT("[{\"headers\":{\"control\":\"must-refetch\"}}]");
         begin(g, &h, 409, &room);
         http_head_add(&h, HTTP_CONTENT_TYPE, HEAD_JSON);
@@ -274,6 +285,8 @@ void get_answer_refetch(struct get *g, struct slice handle)
 void get_answer_failed(struct get *g, const struct msg_failed *failed, bool known_error)
 {
         bool sane = failed->status >= 400 && failed->status <= 599;
+        if (end_stream(g))
+                return;
         g->state = GET_ANSWERED;
         if (failed->status == 409) {
                 get_answer_refetch(g, slice_eq(failed->handle, g->handle) ? SLICE_EMPTY
@@ -291,6 +304,8 @@ void get_answer_failed(struct get *g, const struct msg_failed *failed, bool know
 
 void get_answer_out_of_bounds(struct get *g)
 {
+        if (end_stream(g))
+                return;
         struct exchange_error e = {
                 .status = 400,
                 .body = SLICE_LIT(
@@ -302,6 +317,8 @@ void get_answer_out_of_bounds(struct get *g)
 
 void get_answer_snapshot_slow(struct get *g)
 {
+        if (end_stream(g))
+                return;
         struct exchange_error e = {
                 .status = 503,
                 .body = SLICE_LIT("{\"message\":\"Snapshot query took too long to start reading "
@@ -314,6 +331,8 @@ void get_answer_snapshot_slow(struct get *g)
 
 void get_answer_not_ready(struct get *g, uint64_t retry_after_s)
 {
+        if (end_stream(g))
+                return;
         g->state = GET_ANSWERED;
         exchange_not_ready(g->x, g->def ? g->def->shard : 0, retry_after_s);
 }

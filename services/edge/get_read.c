@@ -71,10 +71,25 @@ static bool is_known_end(struct get *g)
                offset_cmp(g->shape->tail, g->offset.at) == 0;
 }
 
+/* Whoever was told up-to-date by a stream goes on at `<lsn>_0`, with a live request, but has all of
+ * that transaction (§10.4): the rest of it is not sent again. A log never ends in the middle of a
+ * transaction (I5). True: the offset moved. */
+static bool skip_known_transaction(struct get *g, struct log_offset tail)
+{
+        struct log_offset *at = &g->offset.at;
+        if (!g->sse || g->stream || g->offset.kind != OFFSET_AT || at->op != 0 || at->tx == 0 ||
+            offset_cmp(tail, *at) <= 0)
+                return false;
+        *at = tail.tx == at->tx ? tail : (struct log_offset){at->tx, OFFSET_OP_INF};
+        return true;
+}
+
 void get_read(struct get *g)
 {
         g->state = GET_READING;
         g->seen_events = g->shape->events;
+        if (knows_tail(g))
+                skip_known_transaction(g, g->shape->tail);
         if (g->offset.kind == OFFSET_NOW && knows_tail(g)) {
                 answer_now(g, g->shape->tail, known_lsn(g));
                 return;
@@ -225,6 +240,11 @@ static void on_first_piece(struct get *g)
                 at_end(g, lsn);
                 return;
         }
+        if (skip_known_transaction(g, c->tail)) {
+                chunk_detach(&g->reader);
+                get_read(g);
+                return;
+        }
         get_become_existing(g);
         if (g->subset) {
                 get_subset_read(g, c->end);
@@ -273,9 +293,7 @@ static struct slice successor(const struct get *g)
 /* Without a handle in the request there is nothing to refetch: it goes on with the successor. */
 static void on_gone(struct get *g)
 {
-        if (g->stream)
-                sse_end(g);
-        else if (g->handle.len)
+        if (g->handle.len)
                 get_answer_refetch(g, successor(g));
         else
                 get_lost(g);
@@ -284,9 +302,7 @@ static void on_gone(struct get *g)
 static void on_failed(struct get *g, struct blob *message)
 {
         union msg m;
-        if (g->stream)
-                sse_end(g);
-        else if (msg_decode(blob_slice(message), &m) == 0 && m.type == MSG_failed)
+        if (msg_decode(blob_slice(message), &m) == 0 && m.type == MSG_failed)
                 get_answer_failed(g, &m.failed, true);
         else
                 get_answer_refetch(g, SLICE_EMPTY);

@@ -4,14 +4,13 @@
 #include "common/base/mem.h"
 #include "services/edge/get.h"
 
-enum { TEXT_BYTES = 1024 };
+enum { TEXT_BYTES = 1024, KEEP_FRAMES_BYTES = 16 * 1024 };
 /* `data: ` and an empty line around each entry: never more than this for what one reply can hold.
  */
 #define MAX_FRAMES_BYTES ((size_t)4 * UPSTREAM_MAX_REPLY)
 
 struct sse {
         uint64_t end_ms, last_output_ms;
-        bool finite;         /* data was there at once: end behind it */
         bool out_of_bounds;  /* until the tail reaches the offset */
         bool delivering;     /* a chunk's pieces */
         bool told_end;       /* the last frame said up-to-date */
@@ -80,7 +79,7 @@ static void flush(struct get *g, bool last)
 {
         struct sse *s = g->stream;
         struct slice part = buf_slice(&s->frames);
-        s->last_output_ms = g->w->now_ms;
+        s->last_output_ms = worker_now(g->w);
         http_write(g->x->r, &part, 1, last);
 }
 
@@ -123,6 +122,15 @@ void sse_start_out_of_bounds(struct get *g)
         g->stream->out_of_bounds = true;
         g->stream->end_ms = g->wait_until_ms;
         flush_head(g);
+}
+
+/* The head speaks of the moment before: a client takes its offset at once, but what follows only
+ * with the up-to-date message. Were it the end of the data, a stream that is cut in between would
+ * cost the client what it had not got. */
+static void open_with_data(struct get *g)
+{
+        struct answer a = {.end = g->offset.at, .has_data = true};
+        open_stream(g, &a);
 }
 
 void sse_end(struct get *g)
@@ -178,7 +186,7 @@ static void deliver_pieces(struct get *g)
         } else if (s->frames.len == 0) {
                 go_on(g);
         } else {
-                flush(g, s->finite && !s->delivering);
+                flush(g, false);
         }
 }
 
@@ -192,10 +200,8 @@ static void on_more(void *arg)
 
 void sse_deliver_chunk(struct get *g, const struct answer *a)
 {
-        if (!g->stream) {
-                open_stream(g, a);
-                g->stream->finite = true;
-        }
+        if (!g->stream)
+                open_with_data(g);
         g->stream->batch = *a;
         g->stream->delivering = true;
         g->stream->out_of_bounds = false;
@@ -222,21 +228,35 @@ static uint64_t next_timer(const struct sse *s)
         return keep_alive < s->end_ms ? keep_alive : s->end_ms;
 }
 
+/* What a batch needed is not kept for as long as the stream lives. */
+static void drop_frames(struct sse *s)
+{
+        if (s->frames.cap > KEEP_FRAMES_BYTES) {
+                buf_fini(&s->frames);
+                buf_init(&s->frames, MAX_FRAMES_BYTES);
+        }
+        buf_reset(&s->frames);
+}
+
+/* A minute is over and nothing is half told: a client drops what no up-to-date message follows. */
+static bool is_over(const struct get *g)
+{
+        const struct sse *s = g->stream;
+        bool whole = s->told_end && !s->delivering;
+        return (whole || s->out_of_bounds) && worker_now(g->w) >= s->end_ms;
+}
+
 /* A write has left, or there was nothing to write. */
 static void go_on(struct get *g)
 {
         struct sse *s = g->stream;
-        buf_reset(&s->frames);
-        if (g->body) {
-                blob_unref(g->body);
-                g->body = NULL;
-        }
-        if (worker_now(g->w) >= s->end_ms || http_loop_draining(g->w->loop)) {
+        drop_frames(s);
+        blob_unref(g->body);
+        g->body = NULL;
+        if (is_over(g) || http_loop_draining(g->w->loop)) {
                 sse_end(g);
         } else if (s->delivering) {
                 deliver_pieces(g);
-        } else if (s->finite) {
-                sse_end(g);
         } else if (s->out_of_bounds) {
                 get_wait(g, WAIT_REACH, g->offset.at, next_timer(s));
         } else {

@@ -1,6 +1,8 @@
 /* Event streams: live=true&live_sse=true (protocol §2.11). A shape request whose answer goes on:
  * each batch of changes is a run of frames, followed by an up-to-date frame when it reaches the end
- * of the log. A batch that is cut by a chunk's end goes on with the next chunk at once.
+ * of the log. A batch that is cut by a chunk's end goes on with the next chunk at once. A stream
+ * that begins with data stays open as any other: clients that see a few streams end early poll for
+ * ever after.
  *
  * One write is in flight at a time; while it is, nothing is read and nothing is waited for, so a
  * slow client holds one batch. */
@@ -19,7 +21,7 @@ enum { SSE_DURATION_MS = 60000, SSE_KEEP_ALIVE_MS = 21000 };
 void sse_start(struct get *g);
 /* The offset lies beyond the tail: a stream that waits for it (§13.1.27). */
 void sse_start_out_of_bounds(struct get *g);
-/* The reader has its first piece. Without a stream yet the answer is a finite one (§2.11). */
+/* The reader has its first piece; without a stream yet it is opened. */
 void sse_deliver_chunk(struct get *g, const struct answer *a);
 /* Entries that came with a notice. */
 void sse_deliver(struct get *g, const struct answer *a, struct slice entries);

@@ -4,6 +4,7 @@ import { useStack } from './lib/fixture.mjs'
 import { Stack } from './lib/stack.mjs'
 import { readShape, request } from './lib/http.mjs'
 import { until } from './lib/wait.mjs'
+import { everything, writer } from './lib/writer.mjs'
 
 const ctx = useStack({ ownPostgres: {}, env: { SLUICE_CHUNK_BYTES: '10000' } })
 const sql = (text) => ctx.db.sql(text)
@@ -14,36 +15,6 @@ afterEach(async () => {
   await ctx.stack.ready()
 })
 
-/** Writes without pause until stopped: every kind of change, single rows and whole transactions. */
-function writer(table, session, from = 0) {
-  let go = true
-  let count = 0 // writes that are made
-  let failure
-  const write = (n) =>
-    session.query(
-      n % 5 === 0
-        ? `begin; insert into ${table} select 10000 * ${n} + g, 'bulk' from generate_series(1, 50) g;
-           delete from ${table} where id > 10000 * ${n - 20} and id <= 10000 * ${n - 20} + 50; commit`
-        : `insert into ${table} values (${-n}, 'n${n}'); update ${table} set v = 'u${n}' where id = ${(n * 7) % 200}`)
-  const done = (async () => {
-    for (; go; count++) await write(from + count + 1)
-  })()
-  done.catch((error) => (failure = error))
-  const reached = (n) =>
-    until(() => {
-      if (failure) throw failure
-      return count >= n
-    }, { what: () => `${n} writes are made, not ${count}` })
-  return {
-    written: reached,
-    moreWritten: (n) => reached(count + n),
-    stop: () => {
-      go = false
-      return done
-    },
-  }
-}
-
 async function table(name) {
   await sql(`create table ${name} (id int primary key, v text); insert into ${name} select n, 'v' || n from generate_series(0, 199) n`)
   return name
@@ -53,7 +24,7 @@ async function survives(name, disturb) {
   await table(name)
   const clients = [ctx.client({ table: name }), ctx.client({ table: name, replica: 'full' })]
   for (const client of clients) await client.upToDate()
-  const work = writer(name, await ctx.db.session())
+  const work = writer(everything(await ctx.db.session(), name))
   await work.written(50)
   await disturb(work)
   await work.moreWritten(50)
@@ -171,7 +142,7 @@ describe('Postgres', () => {
       const client = ctx.client({ table: name })
       await client.upToDate()
       for (let round = 0; round < 3; round++) {
-        const work = writer(name, await ctx.db.session(), round * 10000)
+        const work = writer(everything(await ctx.db.session(), name, round * 10000))
         await work.written(30)
         ctx.db.forget()
         await ctx.postgres.stop(mode)
