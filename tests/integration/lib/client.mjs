@@ -9,7 +9,11 @@ const NO_PARSING = Object.fromEntries(
   ['int2', 'int4', 'int8', 'bool', 'float4', 'float8', 'json', 'jsonb'].map((type) => [type, (value) => value]))
 
 export class SyncClient {
-  constructor(base, params, { strict = true, signal, ...options } = {}) {
+  /**
+   * `redelivers`: entries may come a second time, exactly as they were. After an event stream the client goes on at `<lsn>_0`, whatever
+   * it has of that transaction.
+   */
+  constructor(base, params, { strict = true, redelivers = false, signal, ...options } = {}) {
     this.params = params
     this.rows = new Map()
     this.log = []
@@ -19,6 +23,8 @@ export class SyncClient {
     this.handles = []
     this.waiting = new Set()
     this.strict = strict
+    this.redelivers = redelivers
+    this.redelivered = 0
     this.position = [-1n, -1n]
     this.abort = new AbortController()
     this.stream = new ShapeStream({
@@ -57,6 +63,7 @@ export class SyncClient {
   }
 
   change({ key, value, headers }) {
+    if (this.redelivers && this.isKnown({ key, value, headers })) return
     this.log.push({ key, value, headers })
     this.inOrder(headers, key)
     const known = this.rows.has(key)
@@ -70,6 +77,15 @@ export class SyncClient {
       if (!known) this.strange(`delete of ${key}, which is not there`)
       this.rows.delete(key)
     }
+  }
+
+  isKnown(entry) {
+    if (entry.headers.lsn === undefined || BigInt(entry.headers.lsn) !== this.position[0] || BigInt(entry.headers.op_position) > this.position[1]) return false
+    const text = JSON.stringify(entry)
+    const known = this.log.findLast((m) => m.headers?.lsn === entry.headers.lsn && m.headers.op_position === entry.headers.op_position)
+    if (JSON.stringify(known) !== text) this.strange(`${text} again, but it was ${JSON.stringify(known)}`)
+    this.redelivered++
+    return true
   }
 
   inOrder(headers, key) {

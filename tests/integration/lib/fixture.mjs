@@ -9,7 +9,7 @@ import { syncClient } from './client.mjs'
  * transactions open (a replication slot waits for every transaction of the whole server). `prepare(db)` comes before the stack starts.
  */
 export function useStack({ ownPostgres, prepare, ...options } = {}) {
-  const ctx = { clients: [] }
+  const ctx = { clients: [], cleanups: [] }
   beforeAll(async () => {
     ctx.postgres = ownPostgres ? await Postgres.start({ name: 'own-postgres', settings: ownPostgres }) : Postgres.attach(inject('postgres'))
     ctx.db = await ctx.postgres.database()
@@ -21,8 +21,11 @@ export function useStack({ ownPostgres, prepare, ...options } = {}) {
     ctx.clients.push(client)
     return client
   }
-  afterEach(() => {
+  /** Runs when the test is over, the last one given first. */
+  ctx.cleanup = (fn) => ctx.cleanups.push(fn)
+  afterEach(async () => {
     for (const client of ctx.clients.splice(0)) client.close()
+    for (const fn of ctx.cleanups.splice(0).reverse()) await fn()
   })
   afterAll(async () => {
     await ctx.stack?.destroy(ctx.db)
