@@ -108,12 +108,8 @@ void exchange_message(struct exchange *x, int status, struct slice text, uint64_
 
 void exchange_not_ready(struct exchange *x, uint32_t shard, uint64_t retry_after_s)
 {
-        static const char *const texts[] = {
-                [SVC_STARTING] = "Timeout waiting for shape metadata to be loaded",
-                [SVC_WAITING] = "Timeout waiting for Postgres lock acquisition",
-                [SVC_ACTIVE] = "Timeout waiting for stack restart"};
-        enum svc_state state = upstream_shard_state(x->w->edge->upstream, shard);
-        exchange_message(x, 503, slice_cstr(texts[state]), retry_after_s);
+        exchange_message(x, 503, slice_cstr(upstream_shard_wait(x->w->edge->upstream, shard)),
+                         retry_after_s);
 }
 
 void exchange_plain(struct exchange *x, int status, struct slice content_type, struct slice body)

@@ -28,6 +28,7 @@ struct shard {
         struct rpc_client *rpc;
         struct sub *sub;
         atomic_int state; /* enum svc_state */
+        atomic_int wait;  /* index of waits[] */
         bool polling;     /* main thread */
 };
 
@@ -248,6 +249,33 @@ enum svc_state upstream_state(const struct upstream *u)
         return worst;
 }
 
+/* What a client is told that has waited for a router in vain (protocol §4.6). A router's reason
+ * begins with one of these; what follows behind a colon is for the log. The first ones are for a
+ * state without such a reason. */
+static const char *const waits[] = {
+        [SVC_STARTING] = "Timeout waiting for shape metadata to be loaded",
+        [SVC_WAITING] = "Timeout waiting for Postgres lock acquisition",
+        [SVC_ACTIVE] = "Timeout waiting for stack restart",
+        "Timeout waiting for replication client to be ready. Check that you don't have pending "
+        "transactions in the database. Electric has to wait for all pending transactions to commit "
+        "or rollback before it can create the replication slot.",
+        "no space left for the shape logs",
+};
+
+static int wait_of(enum svc_state state, const char *reason)
+{
+        for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
+                if (slice_starts(slice_cstr(reason), slice_cstr(waits[i])))
+                        return (int)i;
+        return (int)state;
+}
+
+const char *upstream_shard_wait(const struct upstream *u, uint32_t shard)
+{
+        SLUICE_ASSERT(shard < u->n_shards);
+        return waits[atomic_load_explicit(&u->shards[shard].wait, memory_order_relaxed)];
+}
+
 static void announce(struct upstream *u, const struct poll_reply *p)
 {
         for (uint32_t i = 0; i < u->n_sinks; i++) {
@@ -272,6 +300,7 @@ static void on_polled(void *arg)
         p->shard->polling = false;
         bool changed = upstream_shard_state(u, p->shard->index) != p->state;
         atomic_store_explicit(&p->shard->state, (int)p->state, memory_order_relaxed);
+        atomic_store_explicit(&p->shard->wait, wait_of(p->state, p->reason), memory_order_relaxed);
         if (u->stopping) {
                 mem_free(p);
                 return;
@@ -354,6 +383,7 @@ static int open_shard(struct upstream *u, const char *notices, const char *fetch
         shard->up = u;
         shard->index = u->n_shards;
         atomic_init(&shard->state, SVC_STARTING);
+        atomic_init(&shard->wait, SVC_STARTING);
         int err =
                 rpc_client_open(&shard->rpc, fetch, UPSTREAM_CONCURRENCY, UPSTREAM_MAX_REPLY, why);
         if (err != 0)

@@ -48,6 +48,8 @@ uint32_t upstream_shards(const struct upstream *u);
 /* Any thread: the worst of all routers, and of one. */
 enum svc_state upstream_state(const struct upstream *u);
 enum svc_state upstream_shard_state(const struct upstream *u, uint32_t shard);
+/* Any thread: what a client is told that has waited for this router in vain. Static. */
+const char *upstream_shard_wait(const struct upstream *u, uint32_t shard);
 
 /* A reply: err is 0, ERR_TIMEOUT, ERR_CLOSED, ERR_CANCELLED or ERR_FORMAT; when 0, `msg` is decoded
  * and borrows from `blob`, which is borrowed too: take a reference to keep it. */
