@@ -42,6 +42,7 @@ static void test_if_none_match(void **state)
 }
 
 /* §2.6 */
+/* #149 */
 static void test_cursor(void **state)
 {
         (void)state;
@@ -161,6 +162,7 @@ static void test_reqhead_limits(void **state)
         buf_fini(&b);
 }
 
+/* #182 #184 #185 */
 static void test_admission(void **state)
 {
         (void)state;

@@ -1,17 +1,13 @@
 // Clients that wait: how they are woken, sent away, and forgotten.
 import { describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
-import { begin, readShape } from './lib/http.mjs'
+import { begin } from './lib/http.mjs'
+import { endOf } from './lib/log.mjs'
 import { expectedRows } from './lib/oracle.mjs'
 import { holdsFor, until } from './lib/wait.mjs'
 
 const ctx = useStack({ env: { SLUICE_LONG_POLL_TIMEOUT: '3s' } })
 const sql = (text) => ctx.db.sql(text)
-
-async function end(params) {
-  const answer = (await readShape(ctx.stack.url, params)).at(-1)
-  return { ...params, handle: answer.handle, offset: answer.offset }
-}
 
 const parked = () => ctx.stack.metric('edge-0', 'parked_requests')
 
@@ -24,9 +20,9 @@ async function park(at, count) {
 }
 
 describe('long polls', () => {
-  test('a change wakes, at once, with cursor and live headers', async () => {
+  test('#147 #148 a change wakes, at once, with cursor and live headers', async () => {
     await sql('create table waked (id int primary key)')
-    const at = await end({ table: 'waked' })
+    const at = await endOf(ctx.stack, { table: 'waked' })
     const [poll] = await park(at, 1)
     await sql('insert into waked values (1)')
     const answer = await poll.answer
@@ -42,9 +38,9 @@ describe('long polls', () => {
     expect(answer.etag).toBe(`"${at.handle}:${at.offset}:${answer.offset}"`)
   })
 
-  test('no change: up-to-date after the timeout, with an etag of its own', async () => {
+  test('#146 #151 no change: up-to-date after the timeout, with an etag of its own', async () => {
     await sql('create table quiet (id int primary key)')
-    const at = await end({ table: 'quiet' })
+    const at = await endOf(ctx.stack, { table: 'quiet' })
     const answers = await Promise.all([1, 2].map((cursor) => ctx.stack.shape({ ...at, live: 'true', cursor })))
     for (const answer of answers) {
       expect(answer.status).toBe(200)
@@ -54,22 +50,46 @@ describe('long polls', () => {
       expect(answer.offset).toBe(at.offset)
       expect(answer.upToDate).toBe(true)
       expect(answer.messages[0].headers.global_last_seen_lsn).toMatch(/^\d+$/)
+      expect(answer.headers).toMatchObject({ 'cache-control': 'public, max-age=5, stale-while-revalidate=5', 'electric-up-to-date': '', 'electric-handle': at.handle })
+      expect(answer.headers).not.toHaveProperty('electric-schema')
     }
     expect(answers[0].etag).not.toBe(answers[1].etag)
     expect(answers[0].etag.startsWith(`"${at.handle}:${at.offset}:${at.offset}:`)).toBe(true)
   })
 
-  test('a cursor is never answered with itself', async () => {
-    const at = await end({ table: 'quiet' })
+  test('#149 a cursor is never answered with itself', async () => {
+    const at = await endOf(ctx.stack, { table: 'quiet' })
     const first = await ctx.stack.shape({ ...at, live: 'true' })
     const cursor = Number(first.headers['electric-cursor'])
-    const second = await ctx.stack.shape({ ...at, live: 'true', cursor: cursor + 100000 })
-    expect(Number(second.headers['electric-cursor'])).toBeGreaterThan(cursor + 100000)
+    expect(cursor % 3, 'intervals of the long poll').toBe(0)
+    expect(Math.abs(cursor - (Date.now() / 1000 - Date.UTC(2024, 9, 9) / 1000))).toBeLessThan(10)
+    const next = async (given) => {
+      const text = (await ctx.stack.shape({ ...at, live: 'true', cursor: given })).headers['electric-cursor']
+      expect(text).toMatch(/^\d+$/)
+      return Number(text)
+    }
+    const [same, ahead, behind, none] = await Promise.all([next(cursor + 30), next(cursor + 100000), next(3), next('nonsense')])
+    expect(same).toBeGreaterThan(cursor + 30)
+    expect(same).toBeLessThanOrEqual(cursor + 30 + 3600)
+    expect(ahead).toBeGreaterThan(cursor + 100000)
+    expect(behind).toBeLessThan(cursor + 30)
+    expect(none).toBe(0)
   })
 
-  test('data that is there already is answered at once', async () => {
+  test('an etag without suffix is revalidated at once, the one of a timeout is not', async () => {
+    const at = await endOf(ctx.stack, { table: 'quiet' })
+    const plain = `"${at.handle}:${at.offset}:${at.offset}"`
+    const unchanged = await ctx.stack.shape({ ...at, live: 'true' }, { headers: { 'if-none-match': plain } })
+    expect([unchanged.status, unchanged.text, unchanged.etag]).toEqual([304, '', plain])
+    expect(unchanged.headers).toMatchObject({ 'electric-has-data': 'true', 'electric-offset': at.offset, 'electric-cursor': expect.stringMatching(/^\d+$/) })
+    const { etag } = await ctx.stack.shape({ ...at, live: 'true' })
+    const waited = await ctx.stack.shape({ ...at, live: 'true' }, { headers: { 'if-none-match': etag } })
+    expect([waited.status, waited.headers['electric-has-data']]).toEqual([200, 'false'])
+  })
+
+  test('#150 data that is there already is answered at once', async () => {
     await sql('create table ready (id int primary key)')
-    const at = await end({ table: 'ready' })
+    const at = await endOf(ctx.stack, { table: 'ready' })
     await sql('insert into ready values (1)')
     const woken = await ctx.stack.shape({ ...at, live: 'true' })
     const began = Date.now()
@@ -79,23 +99,23 @@ describe('long polls', () => {
     expect(again.etag).toBe(woken.etag)
   })
 
-  test('changes of another table wake nobody', async () => {
-    await sql('create table mine (id int primary key); create table theirs (id int primary key)')
-    const at = await end({ table: 'mine' })
+  test('#153 changes of another table, or of rows that are not the shape’s, wake nobody', async () => {
+    await sql('create table mine (id int primary key, n int); create table theirs (id int primary key); insert into mine values (1, 1)')
+    const at = await endOf(ctx.stack, { table: 'mine', where: 'n = 1', columns: 'id' })
     const theirs = ctx.client({ table: 'theirs' })
     await theirs.upToDate()
     const [poll] = await park(at, 1)
     let woken = false
     poll.answer.then(() => (woken = true))
-    await sql('insert into theirs select generate_series(1, 100)')
+    await sql('insert into theirs select generate_series(1, 100); insert into mine values (2, 2); update mine set n = 1 where id = 1')
     await theirs.converges(ctx.db, 'theirs')
     await holdsFor(300, () => !woken, 'the poll stays parked')
     expect((await poll.answer).headers['electric-has-data']).toBe('false')
   })
 
-  test('the shape is deleted: waiting clients get 409', async () => {
+  test('#152 the shape is deleted: waiting clients get 409', async () => {
     await sql('create table doomed (id int primary key); insert into doomed values (1)')
-    const at = await end({ table: 'doomed' })
+    const at = await endOf(ctx.stack, { table: 'doomed' })
     const client = ctx.client({ table: 'doomed' })
     await client.converges(ctx.db, 'doomed')
     const polls = await park(at, 5)
@@ -114,9 +134,9 @@ describe('long polls', () => {
 })
 
 describe('out of bounds', () => {
-  test('an offset beyond the end: 400 after half the timeout', async () => {
+  test('#155 an offset beyond the end: 400 after half the timeout', async () => {
     await sql('create table bounds (id int primary key)')
-    const at = await end({ table: 'bounds' })
+    const at = await endOf(ctx.stack, { table: 'bounds' })
     const began = Date.now()
     const [live, plain] = await Promise.all([{ live: 'true' }, {}].map((extra) => ctx.stack.shape({ ...at, offset: '999999999999_0', ...extra })))
     expect(Date.now() - began).toBeGreaterThan(1000)
@@ -127,15 +147,21 @@ describe('out of bounds', () => {
     }
   })
 
-  test('an offset that comes into being while we wait: 200', async () => {
+  test('#156 an offset that comes into being while we wait: 200', async () => {
     await sql('create table soon (id int primary key)')
-    const at = await end({ table: 'soon' })
+    const at = await endOf(ctx.stack, { table: 'soon' })
     const [{ lsn }] = await sql("select (pg_current_wal_insert_lsn() - '0/0')::text lsn")
-    const polls = await park({ ...at, offset: `${lsn}_0` }, 1)
+    const beyond = { ...at, offset: `${lsn}_0` }
+    const [live] = await park(beyond, 1)
+    const before = await parked()
+    const plain = begin(ctx.stack.url, { query: beyond })
+    await until(async () => (await parked()) > before, { what: 'the other one waits too' })
     await sql('insert into soon values (1)')
-    const answer = await polls[0].answer
-    expect(answer.status).toBe(200)
-    expect(answer.changes).toHaveLength(1)
+    for (const answer of await Promise.all([live.answer, plain.answer])) {
+      expect(answer.status).toBe(200)
+      expect(answer.changes).toHaveLength(1)
+      expect(answer.control).toEqual(['up-to-date'])
+    }
   })
 })
 
@@ -152,7 +178,7 @@ describe('many', () => {
 
   test('clients that vanish while parked are forgotten', async () => {
     await sql('create table abandoned (id int primary key)')
-    const at = await end({ table: 'abandoned' })
+    const at = await endOf(ctx.stack, { table: 'abandoned' })
     await until(async () => (await parked()) === 0, { what: 'nobody is parked' })
     for (let round = 0; round < 3; round++) {
       const polls = await park(at, 100)
