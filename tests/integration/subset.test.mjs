@@ -20,7 +20,7 @@ async function numbers(name, n = 10) {
 }
 
 describe('on the wire', () => {
-  test('an answer', async () => {
+  test('#192 #193 #194 #205 an answer', async () => {
     const shape = await numbers('wire')
     const a = await ask({ ...shape, subset__where: 'id > $1', subset__params: '{"1":"7"}', subset__order_by: 'id desc', subset__limit: 2 })
     expect(a.status).toBe(200)
@@ -32,13 +32,74 @@ describe('on the wire', () => {
     expect(metadata.xmax).toMatch(/^\d+$/)
     expect(metadata.xip_list).toBeInstanceOf(Array)
     expect(metadata.database_lsn).toMatch(/^\d+$/)
+    expect(Object.keys(metadata).sort()).toEqual(['database_lsn', 'snapshot_mark', 'xip_list', 'xmax', 'xmin'])
+    expect(Number.isInteger(metadata.snapshot_mark) && metadata.snapshot_mark >= 0 && metadata.snapshot_mark < 2 ** 31).toBe(true)
+    expect(a.headers['content-type']).toBe('application/json; charset=utf-8')
+    expect(JSON.parse(a.headers['electric-schema'])).toEqual({ id: { type: 'int4', pk_index: 0, not_null: true }, v: { type: 'text' }, n: { type: 'int4' } })
+    expect(a.offset).toMatch(/^0_(0|inf)$/)
     expect(data[0]).toEqual({
       key: '"public"."wire"/"10"', value: { id: '10', v: 'v10', n: '1' },
       headers: { operation: 'insert', relation: ['public', 'wire'], snapshot_mark: metadata.snapshot_mark },
     })
   })
 
-  test('POST: the subset in the body, flat or nested', async () => {
+  test('#193 transactions that are open are in xip_list, as text', async () => {
+    const shape = await numbers('open_ones')
+    const session = await ctx.db.session()
+    await session.query("begin; insert into open_ones values (100, 'late', 0)")
+    const { rows: [{ xid }] } = await session.query('select pg_current_xact_id()::text xid')
+    await sql("insert into open_ones values (101, 'early', 0)")
+    const a = await ask({ ...shape, subset__where: 'id > 99' })
+    await session.query('rollback')
+    expect(ids(a)).toEqual(['101'])
+    expect(a.json.metadata.xip_list).toContain(xid)
+    expect(BigInt(a.json.metadata.xmin)).toBeLessThanOrEqual(BigInt(xid))
+    expect(BigInt(a.json.metadata.xmax)).toBeGreaterThan(BigInt(xid))
+  })
+
+  test('#197 it stays within the shape’s own where, whatever that is made of', async () => {
+    const shape = await numbers('within_base')
+    const base = { ...shape, handle: undefined, offset: '-1', where: 'id = 1 OR id = 2 OR id = $1', 'params[1]': '5' }
+    expect(ids(await ask({ ...base, subset__where: 'id > $1', subset__params: '{"1":"1"}', subset__order_by: 'id' }))).toEqual(['2', '5'])
+    expect(ids(await ask({ ...base, subset__where: 'id = 1 OR id = 9' }))).toEqual(['1'])
+    expect(ids(await ask({ ...base, subset__order_by: 'id DESC', subset__limit: 2, subset__offset: 1 }))).toEqual(['2', '1'])
+    expect(ids(await ask({ ...base, columns: 'id', subset__where: 'id = 2' }))).toEqual(['2'])
+  })
+
+  test('#202 labels of an enum: rows for one that is, Postgres’ words for one that is not', async () => {
+    await sql(`create type mood as enum ('sad', 'it''s'); create table moods (id int primary key, m mood); insert into moods values (1, 'sad'), (2, 'it''s'), (3, null)`)
+    const shape = { table: 'moods', offset: '-1' }
+    expect(ids(await ask({ ...shape, subset__where: "m = 'sad'" }))).toEqual(['1'])
+    expect(ids(await post(shape, { where: 'm = $1', params: { 1: "it's" } }))).toEqual(['2'])
+    for (const a of [await ask({ ...shape, subset__where: "m = 'glad'" }), await post(shape, { where: 'm = $1', params: { 1: 'glad' } })]) {
+      expect(a.status).toBe(400)
+      expect(a.json).toEqual({ message: 'Invalid request', errors: { subset: { where: 'invalid input value for enum mood: "glad"' } } })
+    }
+  })
+
+  test('#205 nothing of it is to be kept: whatever the method, the offset, the validators', async () => {
+    const shape = await numbers('uncached')
+    const subset = { subset__where: 'id = 1' }
+    const log = await ask(shape)
+    for (const [query, spec] of [
+      [{ ...shape, offset: '-1', handle: undefined, ...subset }, {}], [{ ...shape, offset: 'now', handle: undefined, ...subset }, {}], [{ ...shape, ...subset }, {}],
+      [{ ...shape, ...subset, live: 'true' }, {}], [{ ...shape, ...subset }, { headers: { 'if-none-match': log.etag } }], [shape, { method: 'POST', body: '{"where":"id = 1"}' }],
+    ]) {
+      const began = Date.now()
+      const a = await ask(query, spec)
+      expect(Date.now() - began, 'at once, live or not').toBeLessThan(1500)
+      expect([a.status, ids(a)]).toEqual([200, ['1']])
+      expect(a.headers).toMatchObject({ 'electric-snapshot': 'true', 'cache-control': 'no-cache', 'electric-handle': shape.handle })
+      for (const name of ['etag', 'electric-cursor', 'electric-up-to-date', 'electric-has-data', 'surrogate-control']) expect(a.headers).not.toHaveProperty(name)
+    }
+    const head = await ask({ ...shape, ...subset }, { method: 'HEAD' })
+    expect([head.status, head.text, head.headers['electric-snapshot']]).toEqual([200, '', 'true'])
+    const refused = await ask({ ...shape, subset__limit: 0, subset__order_by: 'id' })
+    expect(refused.headers).toMatchObject({ 'cache-control': 'no-store', 'surrogate-control': 'no-store' })
+    expect(refused.headers).not.toHaveProperty('electric-snapshot')
+  })
+
+  test('#199 #200 #206 POST: the subset in the body, flat or nested', async () => {
     const shape = await numbers('posted')
     for (const body of [{ where: 'id = $1', params: { 1: '4' } }, { subset: { where: 'id = $1', params: { 1: 4 } } }]) {
       const a = await post(shape, body)
@@ -72,7 +133,7 @@ describe('on the wire', () => {
     }
   })
 
-  test('what is refused, and nothing is created for it', async () => {
+  test('#195 #196 #198 #201 #203 what is refused, and nothing is created for it', async () => {
     await sql('create table refused (id int primary key, v text)')
     const at = { table: 'refused', offset: '-1' }
     for (const [subset, errors] of [
@@ -87,17 +148,28 @@ describe('on the wire', () => {
       [{ subset__where: 'nope = 1' }, { where: ['At location 0: unknown reference nope'] }],
       [{ subset__where: 'id IN (SELECT id FROM refused)' }, { where: ['Subqueries are not allowed in subsets'] }],
       [{ subset__order_by: 'lower(v)' }, { order_by: ['At location 0: function calls are not allowed in ORDER BY clauses'] }],
+      [{ subset__order_by: 'id, v::int' }, { order_by: ['At location 5: type casts are not allowed in ORDER BY clauses'] }],
+      [{ subset__order_by: 'CASE WHEN id = 1 THEN 0 END' }, { order_by: ['At location 0: CASE expressions are not allowed in ORDER BY clauses'] }],
+      [{ subset__order_by: '(select 1)' }, { order_by: ['At location 0: subqueries are not allowed in ORDER BY clauses'] }],
+      [{ subset__order_by: 'nope' }, { order_by: ['At location 0: unknown reference nope'] }],
+      [{ subset__order_by: 'id', subset__limit: 'x' }, { limit: ['is invalid'] }],
+      [{ subset__order_by: 'id', subset__offset: -1 }, { offset: ['must be greater than or equal to 0'] }],
+      [{ subset__order_by: 'id', subset__limit: -1 }, { limit: ['must be greater than 0'] }],
+      [{ subset__where: 'id = $1' }, { where: ['At location 5: parameter $1 was not provided'] }],
+      [{ subset__where: 'id' }, { where: ['WHERE clause must return a boolean'] }],
+      [{ subset__where: '1 x 1' }, { where: ['At location 17: syntax error at or near "x"'] }],
+      [{ subset__params: '{"a":"x"}' }, { params: ['Parameters can only use numbers as keys'] }],
       [{ subset__order_by: '$1' }, { order_by: ['At location 0: parameter $1 is not supported in ORDER BY clauses'] }],
       [{ subset__order_by: 'id; select 1' }, { order_by: ['Unexpected `;` in order by'] }],
     ]) {
       const a = await ask({ ...at, ...subset })
-      expect([a.status, a.json]).toEqual([400, { message: 'Invalid request', errors: { subset: errors } }])
+      expect([subset, a.status, a.json]).toEqual([subset, 400, { message: 'Invalid request', errors: { subset: errors } }])
     }
     const tables = await sql("select tablename from pg_publication_tables where tablename = 'refused'")
     expect(tables).toEqual([])
   })
 
-  test('queryable columns', async () => {
+  test('#204 queryable columns', async () => {
     await numbers('queryable')
     const shape = { table: 'queryable', offset: '-1', columns: 'id', queryable_columns: 'id,n' }
     const a = await ask({ ...shape, subset__where: 'n = 1', subset__order_by: 'n, id' })
@@ -144,7 +216,7 @@ describe('with the official client', () => {
   const keyOf = (table, id) => `"public"."${table}"/"${id}"`
 
   for (const method of ['GET', 'POST']) {
-    test(`loads a table piece by piece while it is written to, by ${method}`, { timeout: 120000 }, async () => {
+    test(`#207 loads a table piece by piece while it is written to, by ${method}`, { timeout: 120000 }, async () => {
       const table = `pieces_${method.toLowerCase()}`
       const rows = 400, pieces = 20
       await numbers(table, rows)
