@@ -181,8 +181,9 @@ format-check: ## is every C file formatted?
 	@clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 
 .PHONY: docs
-docs: all ## write the generated parts of docs/ (configuration, metrics, messages)
+docs: all ## write what is generated: docs/ (configuration, metrics, messages), the checklist in tests/integration/README.md
 	@tools/generate-docs $(BUILD) docs
+	@tools/generate-checklist >$(BUILD)/checklist.md && mv $(BUILD)/checklist.md tests/integration/README.md
 
 PREFIX ?= /usr/local
 .PHONY: install

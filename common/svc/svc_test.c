@@ -299,6 +299,7 @@ static void test_help_and_doc(void **state)
         assert_true(logged(&c, "| `sluice_test_things_total` | counter | things |"));
 }
 
+/* #244 */
 static void test_admin_pages(void **state)
 {
         (void)state;
