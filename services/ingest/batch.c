@@ -241,6 +241,12 @@ static int row_change(struct batch *b, const struct pgoutput_msg *m, struct buf 
                 return refuse(why, "row and relation differ in columns, relation", m->relation_oid);
         if (has_same(m->old_row) || (m->kind == PGOUTPUT_INSERT && has_same(m->new_row)))
                 return refuse(why, "value missing in a row, relation", m->relation_oid);
+        if (r->n_columns == 0) {
+                b->txn.next_op += 2; /* I1; who has no columns has nothing to tell */
+                return 0;
+        }
+        if ((m->kind == PGOUTPUT_DELETE ? m->old_row : m->new_row).n == 0)
+                return refuse(why, "row without columns, relation", m->relation_oid);
         struct change c = {
                 .kind = (enum change_kind)m->kind, .new_row = m->new_row, .old_row = m->old_row};
         if (m->kind == PGOUTPUT_UPDATE)

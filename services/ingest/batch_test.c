@@ -130,6 +130,27 @@ static void expect(const struct rig *r, int i, const char *text)
         buf_fini(&out);
 }
 
+/* A table may have no columns; its rows count as operations and are not sent. */
+static void test_no_columns(void **state)
+{
+        (void)state;
+        struct rig r;
+        rig_init(&r, 1 << 20);
+        begin(&r, 100, 7);
+        relation(&r, 1, 0);
+        relation(&r, 2, 2);
+        buf_putc(&r.msg, 'I');
+        pgo_int(&r.msg, 1, 4);
+        pgo_tuple(&r.msg, 'N', 0, NULL);
+        assert_int_equal(feed(&r), 0);
+        insert(&r, 2, "ta", "tb");
+        commit(&r, 100);
+        batch_cut(r.batch);
+        assert_int_equal(r.n, 1);
+        expect(&r, 0, "@100 r2/2 (7,100<> I2:2[a,b])");
+        rig_fini(&r);
+}
+
 /* I1: by two, over all tables of the transaction, every truncated table included; from 0 in the
  * next. */
 static void test_ops(void **state)
@@ -366,6 +387,7 @@ static void test_cuts_do_not_matter(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_no_columns),
                 cmocka_unit_test(test_ops),
                 cmocka_unit_test(test_updates),
                 cmocka_unit_test(test_parts),

@@ -1,5 +1,7 @@
 #include "services/ingest/pgoutput.h"
 
+#include <string.h>
+
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
@@ -101,6 +103,8 @@ static void take_relation(struct cursor *c, struct pgoutput *d, struct pgoutput_
                 r->schema = SLICE_LIT("pg_catalog"); /* how pgoutput names it */
         r->table = take_text(c);
         r->replica_identity = (char)take_u8(c);
+        if (r->replica_identity == '\0' || !strchr("dnfi", r->replica_identity))
+                c->bad = true;
         r->n_columns = take_u16(c);
         r->columns = d->columns;
         if (r->n_columns > CHANGE_MAX_COLUMNS)

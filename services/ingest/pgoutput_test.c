@@ -182,6 +182,9 @@ static void test_hostile_counts(void **state)
         assert_int_equal(pgoutput_decode(d, text, &m), ERR_FORMAT);
         assert_int_equal(pgoutput_decode(d, tables, &m), ERR_FORMAT);
         assert_int_equal(pgoutput_decode(d, streamed, &m), ERR_FORMAT);
+        /* what a reader of the batch would refuse */
+        struct slice identity = BYTES('R', 0, 0, 0, 1, 's', 0, 't', 0, 0xe6, 0, 0);
+        assert_int_equal(pgoutput_decode(d, identity, &m), ERR_FORMAT);
         pgoutput_free(d);
 }
 

@@ -284,6 +284,15 @@ describe('transactions', () => {
   })
 })
 
+describe('a table without columns', () => {
+  test('has rows that nobody sees, and stops nothing', async () => {
+    await sql('create table bare (); create table beside (id int primary key)')
+    expect((await ctx.stack.shape({ table: 'bare', offset: '-1' })).status).toBe(200)
+    const changes = await entriesOf(ctx.stack, { table: 'beside' }, 1, () => sql('insert into bare default values; insert into beside values (1)'))
+    expect(changes.map((m) => [m.headers.op_position, m.headers.last])).toEqual([[2, true]])
+  })
+})
+
 describe('truncate', () => {
   test('#137 #179 the shape ends: 409, and the client begins again', async () => {
     await sql('create table emptied (id int primary key); insert into emptied select generate_series(1, 100)')
