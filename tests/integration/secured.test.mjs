@@ -2,7 +2,7 @@
 import net from 'node:net'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
-import { begin, request } from './lib/http.mjs'
+import { begin, raw, request } from './lib/http.mjs'
 import { until } from './lib/wait.mjs'
 
 const SECRET = 'a secret'
@@ -44,7 +44,18 @@ describe('the secret', () => {
     expect((await shape({})).status).toBe(401)
   })
 
-  test('it is in no log', () => expect(ctx.stack.logText()).not.toContain(SECRET))
+  test('odd targets are answered', async () => {
+    for (const path of ['/../v1/shape', '/v1/../../shape', '/%zz', '/%', '/%00', '/v1/%2e%2e/%2e%2e/', '//', '/./../.', 'v1/shape', 'http://host/../x', '*', '/\xff\xfe/..']) {
+      const target = `${path}?table=items&offset=-1&secret=${SECRET.replace(' ', '+')}`
+      const { text } = await raw(ctx.stack.port, Buffer.from(`GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`, 'latin1'))
+      expect([path, text.slice(0, 9)]).toEqual([path, 'HTTP/1.1 '])
+    }
+  })
+
+  test('it is in no log', () => {
+    expect(ctx.stack.logText()).not.toContain(SECRET)
+    expect(ctx.stack.logText()).not.toContain(SECRET.replace(' ', '+'))
+  })
 })
 
 test('#171 DELETE is not allowed', async () => {
