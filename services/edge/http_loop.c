@@ -7,7 +7,14 @@
 #include "common/obs/log.h"
 #include "services/edge/http_priv.h"
 
-enum { ACCEPTS_PER_TURN = 64, STOP_TURNS = 200, STOP_TURN_MS = 5 };
+enum {
+        ACCEPTS_PER_TURN = 64,
+        STOP_TURNS = 200,
+        STOP_TURN_MS = 5,
+        /* Of a connection's input, kept while its request is parked. h2o's own choice is twice
+         * that; less it does not take: each read wants that much room. */
+        INPUT_BYTES = 4096
+};
 
 _Static_assert(sizeof(h2o_multithread_message_t) == sizeof(((struct http_post *)0)->link),
                "http_post.link has room for h2o's message");
@@ -226,6 +233,7 @@ static void enter(struct http_loop *loop, enum http_server_phase phase)
 
 static void init(struct http_loop *loop)
 {
+        h2o_socket_buffer_prototype._initial_buf.capacity = INPUT_BYTES;
         h2o_context_init(&loop->ctx, h2o_evloop_create(), &loop->server->config);
         loop->accept.ctx = &loop->ctx;
         loop->accept.hosts = loop->server->config.hosts;
