@@ -44,15 +44,26 @@ static void evict(struct worker *w)
         }
 }
 
+struct def *def_ref(struct def *d)
+{
+        CHECK_OBJ(d, DEF_MAGIC);
+        if (lru_contains(&d->lru))
+                lru_touch(&d->worker->def_lru, &d->lru);
+        d->refs++;
+        return d;
+}
+
+bool def_is_known(const struct def *d)
+{
+        return d->in_table;
+}
+
 /* The table holds a reference of its own. */
 struct def *def_get(struct worker *w, struct slice canonical)
 {
         struct def *d = hmap_find(&w->defs, canonical);
-        if (d) {
-                lru_touch(&w->def_lru, &d->lru);
-                d->refs++;
-                return d;
-        }
+        if (d)
+                return def_ref(d);
         d = mem_new(struct def);
         d->magic = DEF_MAGIC;
         d->refs = 2;

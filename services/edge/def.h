@@ -46,6 +46,10 @@ static inline void def_wait_init(struct def_wait *dw)
 
 /* A reference; made when it is not known. */
 struct def *def_get(struct worker *w, struct slice canonical);
+/* Another reference; the definition counts as used now. */
+struct def *def_ref(struct def *d);
+/* def_get() would find this one. */
+bool def_is_known(const struct def *d);
 /* NULL is allowed. */
 void def_unref(struct def *d);
 /* It has a shape and that is known to be right. */

@@ -211,12 +211,17 @@ static struct get *new_get(struct exchange *x)
         return g;
 }
 
-/* Before anything costs: by the handle alone, without a look at the rest. */
-static bool admit(struct get *g, const struct value *query)
+static struct slice handle_of(const struct value *query)
 {
         const struct value *handle = value_find(query, SLICE_LIT("handle"));
-        bool given = handle && handle->type == VALUE_STRING && handle->text.len;
-        g->handle_unsure = given && !shapes_find(&g->w->shapes, handle->text);
+        return handle && handle->type == VALUE_STRING ? handle->text : SLICE_EMPTY;
+}
+
+/* Before anything costs: by the handle alone, without a look at the rest. */
+static bool admit(struct get *g, struct slice handle)
+{
+        bool given = handle.len > 0;
+        g->handle_unsure = given && !shapes_find(&g->w->shapes, handle);
         enum admission_kind kind = given ? ADMISSION_EXISTING : ADMISSION_INITIAL;
         if (take_permit(g, kind))
                 return true;
@@ -323,15 +328,9 @@ static bool prepare(struct get *g, struct value *query)
         return define(g, &p);
 }
 
-void get_start(struct exchange *x, struct value *query)
+/* It is valid, admitted and has its definition. */
+static void go(struct get *g)
 {
-        struct get *g = new_get(x);
-        if (!admit(g, query))
-                return;
-        /* Answering may end the request before it returns, so its state is set first. */
-        g->state = GET_ANSWERED;
-        if (!prepare(g, query))
-                return;
         g->state = GET_ADMITTED;
         /* -1 and now drop the handle, but not the permit it got: without one the request is an
          * initial one. */
@@ -341,4 +340,45 @@ void get_start(struct exchange *x, struct value *query)
                 get_subset_start(g);
         else
                 get_resolve(g);
+}
+
+/* A handle that was given and dropped (-1, now) is not in the meaning, but counts when the request
+ * is admitted. */
+static void remember(struct get *g, const struct value *query)
+{
+        struct memo_meaning m = {.def = g->def,
+                                 .offset = g->offset,
+                                 .handle = g->handle,
+                                 .cursor = g->cursor,
+                                 .live = g->live,
+                                 .sse = g->sse};
+        if (g->x->method != METHOD_POST && !g->subset && handle_of(query).len == g->handle.len)
+                memo_put(&g->w->memo, http_target(g->x->r), &m);
+}
+
+void get_start(struct exchange *x, struct value *query)
+{
+        struct get *g = new_get(x);
+        if (!admit(g, handle_of(query)))
+                return;
+        /* Answering may end the request before it returns, so its state is set first. */
+        g->state = GET_ANSWERED;
+        if (!prepare(g, query))
+                return;
+        remember(g, query);
+        go(g);
+}
+
+void get_start_again(struct exchange *x, const struct memo_meaning *m)
+{
+        struct get *g = new_get(x);
+        if (!admit(g, m->handle))
+                return;
+        g->offset = m->offset;
+        g->handle = m->handle.len ? http_dup(x->r, m->handle) : SLICE_EMPTY;
+        g->cursor = m->cursor.len ? http_dup(x->r, m->cursor) : SLICE_EMPTY;
+        g->live = m->live;
+        g->sse = m->sse;
+        g->def = def_ref(m->def);
+        go(g);
 }

@@ -82,6 +82,8 @@ struct get {
 
 /* A request whose head has passed authentication. `query` is the decoded query string. */
 void get_start(struct exchange *x, struct value *query);
+/* A GET or HEAD whose target is known to mean this. */
+void get_start_again(struct exchange *x, const struct memo_meaning *m);
 /* Called for what comes off worker.woken, the wheel and worker_shard.not_ready. */
 void get_woken(struct waiter *waiter);
 void get_timeout(struct wheel_entry *timer);

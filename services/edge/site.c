@@ -164,6 +164,12 @@ void site_on_request(struct worker *w, struct http_request *r)
                 exchange_plain(x, http_refusal(r), SLICE_EMPTY, SLICE_EMPTY);
                 return;
         }
+        const struct memo_meaning *known = is_get(x) ? memo_find(&w->memo, http_target(r)) : NULL;
+        if (known) {
+                x->base.shape_route = true;
+                get_start_again(x, known);
+                return;
+        }
         path_resolve(&w->arena, http_target(r), &path);
         dispatch(x, &path);
 }

@@ -37,6 +37,7 @@ struct worker *worker_new(struct edge *edge, struct http_loop *loop, uint32_t in
         shapes_init(&w->shapes);
         hmap_init(&w->defs);
         lru_init(&w->def_lru, WORKER_DEFS_BYTES);
+        memo_init(&w->memo);
         hmap_init(&w->chunks);
         lru_init(&w->chunk_lru, edge->loop_cache_bytes);
         list_init(&w->woken);
@@ -48,6 +49,7 @@ void worker_free(struct worker *w)
 {
         CHECK_OBJ(w, WORKER_MAGIC);
         chunks_free(w);
+        memo_fini(&w->memo);
         defs_free(w);
         shapes_fini(&w->shapes);
         arena_fini(&w->arena);

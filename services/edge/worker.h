@@ -10,6 +10,7 @@
 #include "services/edge/flow.h"
 #include "services/edge/head.h"
 #include "services/edge/lru.h"
+#include "services/edge/memo.h"
 #include "services/edge/shape.h"
 #include "services/edge/wheel.h"
 
@@ -44,6 +45,7 @@ struct worker {
         struct shapes shapes;
         struct hmap defs; /* canonical definition -> struct def */
         struct lru def_lru;
+        struct memo memo;
         struct hmap chunks; /* handle and offset -> struct chunk */
         struct lru chunk_lru;
         struct list woken; /* struct waiter.node: answered in slices */
