@@ -15,7 +15,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-proto
 CPPFLAGS := -I. -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -isystem /usr/include/postgresql
 CFLAGS := -std=gnu17 -g -MMD -MP -fno-omit-frame-pointer -fPIE $(WARNINGS)
 LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-LIBS := -lpg_query -lprotobuf-c -lnng -lmsgpackc -llmdb -lpq -lh2o-evloop -lssl -lcrypto -lxxhash -lz -lpthread -lm
+LIBS := -lpg_query -lprotobuf-c -lnng -lmsgpackc -llmdb -lpq -lh2o-evloop -lssl -lcrypto -lxxhash -lz -lbrotlienc -lzstd -lpthread -lm
 
 ifeq ($(VARIANT),release)
 CFLAGS += -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
@@ -31,6 +31,8 @@ LDFLAGS += -fsanitize=address,undefined
 else
 $(error VARIANT is release, asan, tsan or fuzz, not '$(VARIANT)')
 endif
+
+TEST_LIBS := -lcmocka -lbrotlidec
 
 COMMON_SRCS := $(filter-out %_test.c %_fuzz.c,$(wildcard common/*/*.c))
 COMMON_OBJS := $(COMMON_SRCS:%.c=$(BUILD)/obj/%.o)
@@ -76,12 +78,12 @@ COMMON_TESTS := $(filter $(BUILD)/tests/common/%,$(TESTS))
 
 $(COMMON_TESTS): $(BUILD)/tests/%: $(BUILD)/obj/%.o $(COMMON_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(COMMON_LIB) $(LIBS) -lcmocka
+	$(CC) $(LDFLAGS) -o $@ $< $(COMMON_LIB) $(LIBS) $(TEST_LIBS)
 
 define test_rule
 $(filter $(BUILD)/tests/$(dir_$(1))/%,$(TESTS)): $(BUILD)/tests/%: $(BUILD)/obj/%.o $(filter-out %/main.o,$(call objs,$(1))) $(COMMON_LIB)
 	@mkdir -p $$(@D)
-	$(CC) $(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(COMMON_LIB) $(LIBS) -lcmocka
+	$(CC) $(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(COMMON_LIB) $(LIBS) $(TEST_LIBS)
 endef
 $(foreach p,$(PROGRAMS) bench,$(eval $(call test_rule,$(p))))
 

@@ -4,6 +4,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
+#include "services/edge/chunk_form.h"
 
 static void make_key(struct chunk_key *key, const struct shape *shape,
                      const struct offset_request *from)
@@ -51,6 +52,7 @@ static void free_chunk(struct chunk *c)
         while (c->n_dropped < c->n_pieces)
                 drop_piece(c);
         mem_free(c->pieces);
+        chunk_forms_free(c);
         blob_unref(c->failure);
         shape_unref(c->shape);
         c->magic = 0;
@@ -59,7 +61,8 @@ static void free_chunk(struct chunk *c)
 
 static void free_if_unused(struct chunk *c)
 {
-        if (list_empty(&c->readers) && !c->fetching && !c->held && !lru_contains(&c->lru))
+        if (list_empty(&c->readers) && !c->fetching && !c->held && c->n_holds == 0 &&
+            !lru_contains(&c->lru))
                 free_chunk(c);
 }
 
@@ -205,8 +208,10 @@ static void drop_passed(struct chunk *c)
                 drop_piece(c);
 }
 
+enum tell { TELL_ALL, TELL_WAITING_FOR_FORM };
+
 /* Each reader once; a callback may detach any reader. */
-static void tell_readers(struct chunk *c)
+static void tell_readers(struct chunk *c, enum tell whom)
 {
         struct list todo, *node;
         list_init(&todo);
@@ -216,7 +221,8 @@ static void tell_readers(struct chunk *c)
         while ((node = list_pop_front(&todo))) {
                 struct chunk_reader *r = LIST_OBJ(node, struct chunk_reader, node);
                 list_push_back(&c->readers, &r->node);
-                r->cb(r->arg);
+                if (whom == TELL_ALL || r->waits_for_form)
+                        r->cb(r->arg);
         }
         c->telling = false;
         drop_passed(c);
@@ -242,7 +248,7 @@ static void on_fetched(void *state, void *arg, const struct upstream_reply *repl
                 fail(c, err, reply);
         else if (c->state != CHUNK_PENDING)
                 keep_or_forget(c);
-        tell_readers(c);
+        tell_readers(c, TELL_ALL);
         c->held = false;
         evict(w);
         free_if_unused(c);
@@ -287,6 +293,7 @@ bool chunk_read(struct worker *w, struct shape *shape, const struct offset_reque
         }
         r->chunk = c;
         r->next = 0;
+        r->waits_for_form = false;
         r->cb = cb;
         r->arg = arg;
         list_push_back(&c->readers, &r->node);
@@ -342,6 +349,43 @@ bool chunk_failure(const struct chunk *c, struct msg_failed *out)
                 return false;
         *out = m.failed;
         return true;
+}
+
+bool chunk_is_kept(const struct chunk *c)
+{
+        if (!c->frozen || c->n_dropped > 0)
+                return false;
+        return c->state == CHUNK_WHOLE ? lru_contains(&c->lru)
+                                       : c->state == CHUNK_OPEN && c->in_table;
+}
+
+void chunk_fetch_rest(struct chunk *c)
+{
+        SLUICE_ASSERT(c->state == CHUNK_OPEN);
+        fetch_ahead(c, c->n_pieces);
+}
+
+void chunk_grow(struct chunk *c, size_t bytes)
+{
+        if (!lru_contains(&c->lru))
+                return;
+        lru_grow(&c->worker->chunk_lru, &c->lru, bytes);
+        edge_count(EDGE_CACHE_BYTES, (int64_t)bytes);
+}
+
+void chunk_hold(struct chunk *c)
+{
+        c->n_holds++;
+}
+
+void chunk_release(struct chunk *c)
+{
+        struct worker *w = c->worker;
+        SLUICE_ASSERT(c->n_holds > 0);
+        tell_readers(c, TELL_WAITING_FOR_FORM);
+        c->n_holds--;
+        evict(w);
+        free_if_unused(c);
 }
 
 void chunks_free(struct worker *w)

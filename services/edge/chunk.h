@@ -18,6 +18,7 @@
 #include "common/base/list.h"
 #include "common/base/offset.h"
 #include "services/edge/blob.h"
+#include "services/edge/coding.h"
 #include "services/edge/worker.h"
 
 enum {
@@ -37,6 +38,8 @@ struct chunk_key {
         char bytes[CHUNK_KEY_BYTES];
         uint32_t len;
 };
+
+struct chunk_form;
 
 struct chunk {
         uint32_t magic;
@@ -64,12 +67,15 @@ struct chunk {
         struct lru_node lru;
         struct list readers;
         struct chunk_key key;
+        struct chunk_form *forms[CODING_IDENTITY]; /* chunk_form.c's; NULL: not asked for */
+        uint32_t n_holds;
 };
 
 struct chunk_reader {
         struct list node;
         struct chunk *chunk; /* NULL: not reading */
         uint32_t next;       /* piece */
+        bool waits_for_form;
         void (*cb)(void *arg);
         void *arg;
         void *pieces; /* the owner's, for its callback */
@@ -95,5 +101,18 @@ void chunk_detach(struct chunk_reader *r);
 /* The decoded failure, or false when there was no answer. */
 bool chunk_failure(const struct chunk *c, struct msg_failed *out);
 void chunks_free(struct worker *w);
+
+/* ---- for chunk_form.c */
+
+/* It is frozen and stays, or will when it is WHOLE, with no piece dropped. */
+bool chunk_is_kept(const struct chunk *c);
+/* Of an OPEN chunk: the callbacks run as pieces come, whoever has taken which. */
+void chunk_fetch_rest(struct chunk *c);
+/* It takes up more of the cache now, as long as it is in there. */
+void chunk_grow(struct chunk *c, size_t bytes);
+/* While it is held it is not freed. */
+void chunk_hold(struct chunk *c);
+/* Tells those who wait for a form first. */
+void chunk_release(struct chunk *c);
 
 #endif

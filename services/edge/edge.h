@@ -7,6 +7,7 @@
 
 #include "common/svc/svc.h"
 #include "services/edge/admission.h"
+#include "services/edge/encoder.h"
 #include "services/edge/http.h"
 #include "services/edge/upstream.h"
 
@@ -23,6 +24,7 @@ struct edge_conf {
         bool allow_delete;
         const char *max_concurrent;
         uint64_t cache_bytes;
+        uint64_t compress_threads;
         const char *static_dir;
         bool http2;
 };
@@ -40,8 +42,12 @@ extern const size_t edge_n_knobs;
           "requests whose client left before the answer")                                          \
         X(PARKED, "parked_requests", METRIC_GAUGE, "requests that wait for a shape to change")     \
         X(STREAMS, "sse_streams", METRIC_GAUGE, "open event streams")                              \
-        X(CACHE_BYTES, "cache_bytes", METRIC_GAUGE, "closed chunks held in memory")                \
+        X(CACHE_BYTES, "cache_bytes", METRIC_GAUGE,                                                \
+          "closed chunks and their compressed forms held in memory")                               \
         X(CACHE_HITS, "cache_hits_total", METRIC_COUNTER, "reads served from a chunk in memory")   \
+        X(FORMS_MADE, "compressed_total", METRIC_COUNTER, "forms of closed chunks compressed")     \
+        X(FORMS_REFUSED, "compress_refused_total", METRIC_COUNTER,                                 \
+          "times a chunk was sent plain because too much waited to be compressed")                 \
         X(CACHE_MISSES, "cache_misses_total", METRIC_COUNTER, "reads that asked a router")         \
         X(COLLAPSED, "collapsed_reads_total", METRIC_COUNTER, "reads that joined one under way")   \
         X(CALLS_FAILED, "router_calls_failed_total", METRIC_COUNTER,                               \
@@ -78,6 +84,7 @@ struct edge {
         struct slice secret; /* empty: insecure */
         struct admission admission;
         struct upstream *upstream;
+        struct encoder *encoder;
         struct http_server *http;
         int static_dir_fd; /* -1: none */
         uint64_t loop_cache_bytes;

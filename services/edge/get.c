@@ -243,6 +243,17 @@ static void refuse_body(struct exchange *x, int status, const char *error, struc
         buf_fini(&body);
 }
 
+/* Nothing a client sends is ever decompressed (I7). */
+static bool is_encoded(const struct exchange *x)
+{
+        struct slice coding;
+        size_t cursor = 0;
+        while (http_header(x->r, SLICE_LIT("content-encoding"), &cursor, &coding))
+                if (!slice_eq(coding, coding_name(CODING_IDENTITY)))
+                        return true;
+        return false;
+}
+
 /* §1.6. False: answered. */
 static bool read_body(struct exchange *x, struct value **out)
 {
@@ -253,6 +264,10 @@ static bool read_body(struct exchange *x, struct value **out)
                 return true;
         if (body.len > GET_MAX_BODY) {
                 refuse_body(x, 413, "Request body too large", SLICE_EMPTY);
+                return false;
+        }
+        if (is_encoded(x)) {
+                refuse_body(x, 415, "A request body must not be encoded", SLICE_EMPTY);
                 return false;
         }
         buf_init(&why, 512);

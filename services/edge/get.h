@@ -119,7 +119,9 @@ struct answer {
 bool get_answer_if_unchanged(struct get *g, const struct answer *a);
 /* The whole body is here. */
 void get_answer(struct get *g, const struct answer *a, struct slice entries);
-/* The reader is attached and has nothing taken yet: sends its pieces as they come. */
+/* The reader is attached and has nothing taken yet: sends its pieces as they come, or all in the
+ * coding that the client accepts when the chunk is closed; while that form is not there, nothing is
+ * answered, and the reader's callback runs again. */
 void get_answer_chunk(struct get *g, const struct answer *a);
 /* The whole body, which g->body holds. */
 void get_answer_subset(struct get *g, struct log_offset end, struct slice body);

@@ -4,6 +4,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
+#include "services/edge/chunk_form.h"
 #include "services/edge/cursor.h"
 #include "services/edge/etag.h"
 #include "services/edge/get.h"
@@ -210,7 +211,7 @@ static void answer_whole_chunk(struct get *g, const struct answer *a)
         get_answer(g, a, entries);
 }
 
-void get_answer_chunk(struct get *g, const struct answer *a)
+static void answer_plain(struct get *g, const struct answer *a)
 {
         const struct chunk *c = g->reader.chunk;
         struct answer_room room;
@@ -228,6 +229,52 @@ void get_answer_chunk(struct get *g, const struct answer *a)
         exchange_start(g->x, &h, on_proceed, p);
         buf_fini(&room.text);
         write_next(p);
+}
+
+/* Of the request; identity for what must not wait. */
+static enum coding wanted_coding(const struct get *g)
+{
+        struct coding_wish wish;
+        struct slice line;
+        size_t cursor = 0;
+        if (g->live || g->w->edge->conf->compress_threads == 0)
+                return CODING_IDENTITY;
+        coding_wish_init(&wish);
+        while (http_header(g->x->r, SLICE_LIT("accept-encoding"), &cursor, &line))
+                coding_wish_add(&wish, line);
+        return coding_choose(&wish);
+}
+
+/* The etag names the entries, not the bytes: it is the same in every coding (§2.5). */
+static void answer_form(struct get *g, const struct answer *a, enum coding coding,
+                        struct slice body)
+{
+        struct answer_room room;
+        struct http_head h;
+        SLUICE_ASSERT(!a->up_to_date);
+        begin(g, &h, 200, &room);
+        get_put_head(g, &h, a, HEAD_JSON, &room);
+        http_head_add(&h, HTTP_CONTENT_ENCODING, coding_name(coding));
+        exchange_answer(g->x, &h, &body, 1);
+        buf_fini(&room.text);
+}
+
+void get_answer_chunk(struct get *g, const struct answer *a)
+{
+        enum coding coding = wanted_coding(g);
+        struct slice body;
+        if (coding != CODING_IDENTITY) {
+                switch (chunk_form(&g->reader, coding, &body)) {
+                case CHUNK_FORM_WAIT:
+                        return; /* on_chunk() comes back here */
+                case CHUNK_FORM_HERE:
+                        answer_form(g, a, coding, body);
+                        return;
+                case CHUNK_FORM_NONE:
+                        break;
+                }
+        }
+        answer_plain(g, a);
 }
 
 /* No validator and nothing to go on from but the offset: it is this client's alone. */

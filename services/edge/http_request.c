@@ -31,6 +31,7 @@ static const struct {
         {409, "Conflict"},
         {413, "Request Entity Too Large"},
         {414, "Request-URI Too Long"},
+        {415, "Unsupported Media Type"},
         {431, "Request Header Fields Too Large"},
         {499, "Client Closed Request"},
         {500, "Internal Server Error"},

@@ -33,6 +33,13 @@ bool lru_add(struct lru *l, struct lru_node *n, size_t bytes)
         return true;
 }
 
+void lru_grow(struct lru *l, struct lru_node *n, size_t bytes)
+{
+        SLUICE_ASSERT(lru_contains(n));
+        n->bytes += bytes;
+        l->bytes += bytes;
+}
+
 void lru_touch(struct lru *l, struct lru_node *n)
 {
         SLUICE_ASSERT(lru_contains(n));

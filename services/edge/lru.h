@@ -25,6 +25,8 @@ bool lru_contains(const struct lru_node *n);
 /* False, and nothing happens, when the object alone is too large. The set may be over its bound
  * afterwards: call lru_evict() until it returns NULL. */
 bool lru_add(struct lru *l, struct lru_node *n, size_t bytes);
+/* An object of the set became larger; as after lru_add(). */
+void lru_grow(struct lru *l, struct lru_node *n, size_t bytes);
 void lru_touch(struct lru *l, struct lru_node *n);
 void lru_remove(struct lru *l, struct lru_node *n);
 /* The oldest node, removed, while the set is over its bound; NULL when it is not. */

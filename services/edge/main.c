@@ -147,10 +147,12 @@ static void close_all(void)
                 http_server_stop(edge.http);
         if (edge.upstream)
                 upstream_stop(edge.upstream);
+        encoder_stop(edge.encoder);
         if (edge.http)
                 http_server_free(edge.http);
         if (edge.upstream)
                 upstream_free(edge.upstream);
+        encoder_free(edge.encoder);
         edge.http = NULL;
         edge.upstream = NULL;
 }
@@ -158,6 +160,7 @@ static void close_all(void)
 static int start(struct loop *loop, void *arg, struct buf *why)
 {
         (void)arg;
+        edge.encoder = encoder_new((uint32_t)conf.compress_threads);
         int err = check_secret(why);
         if (err == 0)
                 err = check_limits(why);

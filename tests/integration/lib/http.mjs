@@ -53,6 +53,7 @@ function shaped(res, buffer) {
     headers: h,
     rawHeaders: res.rawHeaders,
     text,
+    buffer,
     bytes: buffer.length,
     json,
     messages,
