@@ -24,6 +24,20 @@ void where_array_of(enum where_type element, const struct where_value *values, u
 
 /* On two arrays of one type, neither NULL: a NULL element is in nothing. */
 where_fn where_array_contains, where_array_is_contained, where_array_overlaps;
+/* These take NULL: an array that is NULL counts as an empty one, but NULL || NULL is NULL. */
+where_fn where_array_cat, where_array_append, where_array_prepend;
+where_fn where_array_ndims; /* NULL for an empty one */
+
+/* [low:high], of which either may be left out. */
+struct where_bounds {
+        bool has_low, has_high;
+        int64_t low, high;
+};
+bool where_array_slice(struct where_ctx *c, const struct where_array *a,
+                       const struct where_bounds *bounds, int n_bounds, struct where_value *out);
+/* ARRAY[…] of arrays, each of which is NULL or an array of the element type. */
+bool where_array_nest(struct where_ctx *c, enum where_type element,
+                      const struct where_value *arrays, uint32_t n, struct where_value *out);
 /* Elements cast one by one. */
 bool where_array_cast(struct where_ctx *c, enum where_type to, const struct where_array *in,
                       struct where_value *out);

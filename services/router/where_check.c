@@ -92,6 +92,18 @@ static bool is_null_const(const node *n)
         return n->kind == ND_CONST && n->type == WT_UNKNOWN && n->value.null;
 }
 
+static bool choose_equality(struct where_check *c, node **l, node **r, int location)
+{
+        size_t before = c->why->len;
+        if (!where_type_is_array((*l)->type) && !where_type_is_array((*r)->type))
+                return ck_choose(c, SLICE_LIT("="), l, r, location) != NULL;
+        if (ck_match_arrays(c, l, r))
+                return true;
+        if (c->why->len == before)
+                ck_refuse_operator(c, SLICE_LIT("="), false, SELECT_NO_OVERLOAD, location);
+        return false;
+}
+
 static node *check_distinct(struct where_check *c, const struct where_parsed *p)
 {
         node *l = ck_check(c, p->args[0]);
@@ -102,14 +114,13 @@ static node *check_distinct(struct where_check *c, const struct where_parsed *p)
                 return make_null_test(c, l, !p->negated, p->location);
         if (is_null_const(l))
                 return make_null_test(c, r, !p->negated, p->location);
-        const struct where_operator *op = ck_choose(c, SLICE_LIT("="), &l, &r, p->location);
-        if (!op)
+        if (!choose_equality(c, &l, &r, p->location))
                 return NULL;
         node *args[] = {l, r};
         node *n = ck_make(c, ND_DISTINCT, WT_BOOL, p->location, 2, args);
         if (!n)
                 return NULL;
-        n->cmp = where_cmp_of(op->left, op->right);
+        n->cmp = where_cmp_of(l->type, r->type);
         n->negated = p->negated;
         return ck_fold(c, n);
 }
@@ -196,16 +207,26 @@ static node *check_between(struct where_check *c, const struct where_parsed *p)
 
 static node *check_cast(struct where_check *c, const struct where_parsed *p)
 {
-        enum where_type to = where_type_of_name(p->text);
-        if (to == WT_COUNT) {
+        struct ck_cast to = {.type = where_type_of_name(p->text),
+                             .is_modified = p->n_modifiers > 0};
+        if (to.type == WT_COUNT) {
                 where_why(c->why, p->number, "unsupported type %.*s%s", SLICE_FMT(p->text),
                           p->is_array ? "[]" : "");
                 return NULL;
         }
+        if (to.is_modified &&
+            !where_modifier_read(to.type, p->modifiers, p->n_modifiers, &to.modifier)) {
+                where_why(c->why, p->number, "unsupported modifier of type %.*s",
+                          SLICE_FMT(p->text));
+                return NULL;
+        }
         if (p->is_array && p->args[0]->kind == PN_ARRAY)
-                return ck_check_array(c, p->args[0], to);
+                return ck_check_array(c, p->args[0], &to);
         node *n = ck_check(c, p->args[0]);
-        return n ? ck_cast_to(c, n, p->is_array ? where_type_array_of(to) : to, p->location) : NULL;
+        if (n)
+                n = ck_cast_to(c, n, p->is_array ? where_type_array_of(to.type) : to.type,
+                               p->location);
+        return n ? ck_modify(c, n, &to) : NULL;
 }
 
 node *ck_check(struct where_check *c, const struct where_parsed *p)
@@ -245,9 +266,11 @@ node *ck_check(struct where_check *c, const struct where_parsed *p)
         case PN_ANY:
                 return ck_check_any(c, p);
         case PN_ARRAY:
-                return ck_check_array(c, p, WT_COUNT);
+                return ck_check_array(c, p, NULL);
         case PN_SUBSCRIPT:
                 return ck_check_subscript(c, p);
+        case PN_SLICE:
+                return ck_check_slice(c, p);
         case PN_FUNCTION:
                 return ck_check_function(c, p);
         case PN_COALESCE:

@@ -27,6 +27,13 @@ node *ck_settle(struct where_check *c, node *n);
 node *ck_coerce(struct where_check *c, node *n, enum where_type to);
 node *ck_cast_to(struct where_check *c, node *n, enum where_type to, int location);
 node *ck_coerce_bool(struct where_check *c, node *n);
+/* A type as a cast names it. */
+struct ck_cast {
+        enum where_type type;
+        bool is_modified;
+        struct where_modifier modifier;
+};
+node *ck_modify(struct where_check *c, node *n, const struct ck_cast *cast);
 
 /* where_check_op.c */
 node *ck_refuse_operator(struct where_check *c, struct slice name, bool prefix,
@@ -43,9 +50,20 @@ node *ck_make_junction(struct where_check *c, enum where_kind kind, node *const 
 /* where_check_list.c */
 node *ck_check_in(struct where_check *c, const struct where_parsed *p);
 node *ck_check_any(struct where_check *c, const struct where_parsed *p);
-/* `to`: the type of the elements, WT_COUNT when no cast says it. */
-node *ck_check_array(struct where_check *c, const struct where_parsed *p, enum where_type to);
+
+/* where_check_array.c */
+/* `to`: the type of the elements, NULL when no cast says it. */
+node *ck_check_array(struct where_check *c, const struct where_parsed *p, const struct ck_cast *to);
 node *ck_check_subscript(struct where_check *c, const struct where_parsed *p);
+node *ck_check_slice(struct where_check *c, const struct where_parsed *p);
+/* One of the operands, or both, are arrays. */
+node *ck_make_array_operator(struct where_check *c, struct slice name, node *l, node *r,
+                             int location);
+/* Both to the type of one of them, which is an array's. False: they don't go together; `why` may
+ * say so. */
+bool ck_match_arrays(struct where_check *c, node **l, node **r);
+bool ck_is_array_function(struct slice name, uint32_t n_args);
+node *ck_check_array_function(struct where_check *c, const struct where_parsed *p, node **args);
 
 /* where_check_call.c */
 node **ck_check_args(struct where_check *c, const struct where_parsed *p);

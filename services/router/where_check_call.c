@@ -46,30 +46,34 @@ static node *refuse_function(struct where_check *c, const struct where_parsed *p
         return NULL;
 }
 
-/* Zones are tables that the database has and we have not: but for UTC. */
-static bool is_utc(const node *zone)
+/* Zones are tables that the database has and we have not: but for those that say their offset. */
+static bool is_fixed_zone(const node *zone)
 {
-        static const char *const names[] = {"UTC", "GMT", "Etc/UTC", "Z", "Zulu"};
-        if (zone->kind != ND_CONST || zone->value.null)
-                return false;
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-                if (zone->value.s.len == strlen(names[i]) &&
-                    strncasecmp(zone->value.s.p, names[i], zone->value.s.len) == 0)
-                        return true;
-        return false;
+        int64_t west;
+        return zone->kind == ND_CONST &&
+               (zone->value.null || where_zone_read(zone->value.s, &west) == 0);
+}
+
+/* The reference has a function of this name, Postgres has the operator only. */
+static bool is_ilike(const struct where_operator *f)
+{
+        return f->fn == where_text_ilike;
 }
 
 node *ck_check_function(struct where_check *c, const struct where_parsed *p)
 {
         const struct where_operator *f = NULL;
         bool is_concat = slice_eq(p->text, SLICE_LIT("concat")) && p->n > 0;
-        if (!is_concat && !where_function_exists(p->text, p->n))
+        bool on_arrays = ck_is_array_function(p->text, p->n);
+        if (!is_concat && !on_arrays && !where_function_exists(p->text, p->n))
                 return refuse_function(c, p);
         node **args = ck_check_args(c, p);
         if (!args)
                 return NULL;
         if (is_concat)
                 return check_concat(c, p, args);
+        if (on_arrays)
+                return ck_check_array_function(c, p, args);
         node *last = args[p->n - 1];
         if (where_select_function(p->text, p->n == 2 ? args[0]->type : WT_COUNT, last->type, &f) !=
             SELECT_FOUND) {
@@ -80,17 +84,17 @@ node *ck_check_function(struct where_check *c, const struct where_parsed *p)
         for (uint32_t i = 0; i < p->n; i++)
                 if (!(args[i] = ck_coerce(c, args[i], i + 1 == p->n ? f->right : f->left)))
                         return NULL;
-        if (f->fn == where_zone_utc && !is_utc(args[0]))
+        if (where_zone_is_named(f->fn) && !is_fixed_zone(args[0]))
                 return ck_refuse(c, args[0]->location,
-                                 "time zones other than UTC are not supported");
+                                 "time zones other than UTC and fixed offsets are not supported");
         if (ck_maps_c_collation(f, args, p->n))
                 return ck_refuse_overload(c, p, f->name, args);
         node *n = ck_make(c, ND_CALL, f->result, p->location, p->n, args);
         if (!n)
                 return NULL;
         n->fn = f->fn;
-        n->name = f->name;
-        n->is_function = true;
+        n->name = is_ilike(f) ? "~~*" : f->name;
+        n->is_function = !is_ilike(f);
         n->cases = f->cases;
         return ck_fold(c, n);
 }
@@ -106,7 +110,9 @@ node *ck_check_common(struct where_check *c, const struct where_parsed *p, enum 
         for (uint32_t i = 0; i < p->n; i++)
                 types[i] = args[i]->type;
         enum where_type common = where_select_common(types, p->n);
-        if (common == WT_COUNT || common == WT_OTHER || common == WT_ENUM)
+        bool orders = kind != ND_COALESCE;
+        if (common == WT_COUNT || common == WT_OTHER || common == WT_ENUM ||
+            (orders && where_type_element(common) == WT_JSONB))
                 return ck_refuse_overload(c, p, name, args);
         for (uint32_t i = 0; i < p->n; i++) {
                 if (where_cast_kind(args[i]->type, common) != CAST_IMPLICIT)

@@ -1,4 +1,4 @@
-/* IN lists and arrays. */
+/* IN lists, ANY and ALL. */
 #include "services/router/where_check.h"
 
 #include "common/base/assert.h"
@@ -65,7 +65,7 @@ node *ck_check_in(struct where_check *c, const struct where_parsed *p)
         for (uint32_t i = 1; i < p->n; i++) {
                 if (!(items[i] = ck_check(c, p->args[i])))
                         return NULL;
-                if (is_list_item(items[i]))
+                if (!where_type_is_array(l->type) && is_list_item(items[i]))
                         consts[n_consts++] = items[i];
         }
         if (n_consts > 1 && !(tests[n_tests++] = make_in(c, p, l, consts, n_consts)))
@@ -79,7 +79,7 @@ node *ck_check_in(struct where_check *c, const struct where_parsed *p)
         return ck_make_junction(c, p->negated ? ND_AND : ND_OR, tests, n_tests, p->location);
 }
 
-/* ---- arrays */
+/* ---- ANY, ALL */
 
 /* `x = ANY ('{1,2}')` is `x IN (1, 2)`: that is faster, and an index may use it. */
 static node *any_as_list(struct where_check *c, node *n)
@@ -152,42 +152,4 @@ node *ck_check_any(struct where_check *c, const struct where_parsed *p)
         n->name = op->name;
         n->cases = op->cases;
         return ck_fold(c, any_as_list(c, n));
-}
-
-/* ARRAY[…]::type[] casts the elements; WT_COUNT: no cast says what they are. */
-node *ck_check_array(struct where_check *c, const struct where_parsed *p, enum where_type to)
-{
-        node **args = where_alloc(c->arena, (p->n + 1) * sizeof(node *));
-        enum where_type *types = where_alloc(c->arena, (p->n + 1) * sizeof(*types));
-        for (uint32_t i = 0; i < p->n; i++) {
-                if (!(args[i] = ck_check(c, p->args[i])))
-                        return NULL;
-                types[i] = args[i]->type;
-        }
-        if (to == WT_COUNT && p->n)
-                to = where_select_common(types, p->n);
-        if (to == WT_COUNT || to == WT_OTHER || to == WT_ENUM || where_type_is_array(to))
-                return ck_refuse(c, p->location, "ARRAY of these elements is not supported");
-        for (uint32_t i = 0; i < p->n; i++)
-                if (where_type_is_array(types[i]) ||
-                    !(args[i] = ck_cast_to(c, args[i], to, p->location)))
-                        return args[i] ? ck_refuse(c, p->location,
-                                                   "ARRAY of arrays is not supported")
-                                       : NULL;
-        return ck_fold(c, ck_make(c, ND_ARRAY, where_type_array_of(to), p->location, p->n, args));
-}
-
-node *ck_check_subscript(struct where_check *c, const struct where_parsed *p)
-{
-        node **args = where_alloc(c->arena, (p->n + 1) * sizeof(node *));
-        if (p->n - 1 > ARRAY_MAX_DIMS)
-                return ck_refuse(c, p->location, "too many subscripts");
-        for (uint32_t i = 0; i < p->n; i++)
-                if (!(args[i] = ck_check(c, p->args[i])) ||
-                    (i > 0 && !(args[i] = ck_coerce(c, args[i], WT_INT4))))
-                        return NULL;
-        if (!where_type_is_array(args[0]->type))
-                return ck_refuse(c, p->location, "what is subscripted is no array");
-        return ck_fold(c, ck_make(c, ND_SUBSCRIPT, where_type_element(args[0]->type), p->location,
-                                  p->n, args));
 }

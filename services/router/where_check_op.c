@@ -1,9 +1,6 @@
 /* Operators by the types of their operands; AND and OR. */
 #include "services/router/where_check.h"
 
-#include "services/router/where_array.h"
-#include "services/router/where_time_fn.h"
-
 /* ---- operators */
 
 node *ck_refuse_operator(struct where_check *c, struct slice name, bool prefix,
@@ -61,54 +58,29 @@ bool ck_maps_c_collation(const struct where_operator *op, node *const *args, uin
         return false;
 }
 
-static const struct {
-        const char *name;
-        bool is_compare;
-        enum where_compare compare;
-        where_fn *fn;
-} array_operators[] = {
-        {"=", true, CMP_EQ, NULL},
-        {"<>", true, CMP_NE, NULL},
-        {"<", true, CMP_LT, NULL},
-        {"<=", true, CMP_LE, NULL},
-        {">", true, CMP_GT, NULL},
-        {">=", true, CMP_GE, NULL},
-        {"@>", false, CMP_EQ, where_array_contains},
-        {"<@", false, CMP_EQ, where_array_is_contained},
-        {"&&", false, CMP_EQ, where_array_overlaps},
-};
-
-/* Both operands are of one type of array: Postgres casts no arrays for these. */
-static node *make_array_operator(struct where_check *c, struct slice name, node *l, node *r,
-                                 int location)
+/* `text || anything` and the reverse are there for all that is no array: it is cast to text. */
+static bool settle_concat(struct where_check *c, node **l, node **r, int location)
 {
-        enum where_type type = where_type_is_array(l->type) ? l->type : r->type;
-        size_t i = 0, n_operators = sizeof(array_operators) / sizeof(array_operators[0]);
-        if ((l->type != type && l->type != WT_UNKNOWN) ||
-            (r->type != type && r->type != WT_UNKNOWN))
-                return ck_refuse_operator(c, name, false, SELECT_NO_OVERLOAD, location);
-        while (i < n_operators && !slice_eq(slice_cstr(array_operators[i].name), name))
-                i++;
-        if (i == n_operators)
-                return ck_refuse_operator(c, name, false, SELECT_NO_OVERLOAD, location);
-        node *args[2];
-        if (!(args[0] = ck_coerce(c, l, type)) || !(args[1] = ck_coerce(c, r, type)))
-                return NULL;
-        bool is_compare = array_operators[i].is_compare;
-        node *n = ck_make(c, is_compare ? ND_COMPARE : ND_CALL, WT_BOOL, location, 2, args);
-        if (!n)
-                return NULL;
-        n->compare = array_operators[i].compare;
-        n->cmp = is_compare ? where_type_cmp(type) : NULL;
-        n->fn = array_operators[i].fn;
-        n->name = array_operators[i].name;
-        return ck_fold(c, n);
+        bool text_left = where_type_is_string((*l)->type) || (*l)->type == WT_UNKNOWN;
+        bool text_right = where_type_is_string((*r)->type) || (*r)->type == WT_UNKNOWN;
+        node **other = text_left ? r : l;
+        if (text_left == text_right || (*other)->type == WT_OTHER)
+                return true; /* the table of operators knows */
+        bool own = (*other)->type == WT_BYTEA || (*other)->type == WT_JSONB;
+        if (own && (text_left ? *l : *r)->type == WT_UNKNOWN)
+                return true;
+        return (*other = ck_cast_to(c, *other, WT_TEXT, location)) != NULL;
 }
 
 node *ck_make_operator(struct where_check *c, struct slice name, node *l, node *r, int location)
 {
+        if (l && slice_eq(name, SLICE_LIT("||")) &&
+            (!(l = ck_settle(c, l)) || !(r = ck_settle(c, r))))
+                return NULL;
         if (l && (where_type_is_array(l->type) || where_type_is_array(r->type)))
-                return make_array_operator(c, name, l, r, location);
+                return ck_make_array_operator(c, name, l, r, location);
+        if (l && slice_eq(name, SLICE_LIT("||")) && !settle_concat(c, &l, &r, location))
+                return NULL;
         const struct where_operator *op = ck_choose(c, name, &l, &r, location);
         if (!op)
                 return NULL;

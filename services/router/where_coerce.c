@@ -48,7 +48,8 @@ node *ck_make_text(struct where_check *c, struct slice text, int location)
  * one. */
 static bool is_settled(const node *n, const node **value)
 {
-        bool strict = n->kind == ND_COMPARE || n->kind == ND_CALL, constant = true;
+        bool strict = n->kind == ND_COMPARE || (n->kind == ND_CALL && !n->takes_null);
+        bool constant = true;
         bool logic = n->kind == ND_AND || n->kind == ND_OR;
         for (uint32_t i = 0; i < n->n; i++) {
                 const node *arg = n->args[i];
@@ -224,6 +225,15 @@ node *ck_cast_to(struct where_check *c, node *n, enum where_type to, int locatio
             (where_cast_is_partial(n->type, to) && n->kind != ND_CONST))
                 return refuse_cast(c, n, to, location);
         return ck_fold(c, ck_make(c, ND_CAST, to, location, 1, &n));
+}
+
+node *ck_modify(struct where_check *c, node *n, const struct ck_cast *cast)
+{
+        node *modified = cast->is_modified ? ck_make(c, ND_MODIFY, n->type, n->location, 1, &n) : n;
+        if (!modified || modified == n)
+                return modified;
+        modified->modifier = cast->modifier;
+        return ck_fold(c, modified);
 }
 
 node *ck_coerce_bool(struct where_check *c, node *n)

@@ -169,7 +169,14 @@ static bool eval_cast(struct where_ctx *c, const node *n, const struct row *row,
         return where_cast_apply(c, n->args[0]->type, n->type, &v, out);
 }
 
-/* Functions are strict: all arguments are evaluated, and one NULL makes the result NULL. */
+static bool eval_modify(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        value v;
+        return eval(c, n->args[0], row, &v) &&
+               where_modifier_apply(c, n->type, n->modifier, &v, out);
+}
+
+/* All arguments are evaluated; one NULL makes the result NULL, but for functions that take it. */
 static bool eval_call(struct where_ctx *c, const node *n, const struct row *row, value *out)
 {
         enum { MAX_ARGS = 4 };
@@ -181,8 +188,9 @@ static bool eval_call(struct where_ctx *c, const node *n, const struct row *row,
                         return false;
                 null |= args[i].null;
         }
-        out->null = null;
-        return null || n->fn(c, args, out);
+        out->null = null && !n->takes_null;
+        c->result = n->type;
+        return out->null || n->fn(c, args, out);
 }
 
 static void put_text(enum where_type type, const value *v, struct buf *out)
@@ -282,6 +290,8 @@ static bool eval_array(struct where_ctx *c, const node *n, const struct row *row
         for (uint32_t i = 0; i < n->n; i++)
                 if (!eval(c, n->args[i], row, &values[i]))
                         return false;
+        if (n->nested)
+                return where_array_nest(c, where_type_element(n->type), values, n->n, out);
         where_array_of(where_type_element(n->type), values, n->n, a);
         out->null = false;
         out->array = a;
@@ -316,6 +326,28 @@ static bool eval_subscript(struct where_ctx *c, const node *n, const struct row 
         return true;
 }
 
+/* NULL when a bound is. */
+static bool eval_slice(struct where_ctx *c, const node *n, const struct row *row, value *out)
+{
+        struct where_bounds bounds[ARRAY_MAX_DIMS] = {0};
+        value array, v;
+        if (!eval(c, n->args[0], row, &array))
+                return false;
+        bool null = array.null;
+        for (uint32_t i = 1; !null && i < n->n; i++) {
+                struct where_bounds *b = &bounds[(i - 1) / 2];
+                bool is_low = i % 2 == 1, there = !(n->left_out >> i & 1);
+                if (!eval(c, n->args[i], row, &v))
+                        return false;
+                null = v.null;
+                *(is_low ? &b->has_low : &b->has_high) = there;
+                *(is_low ? &b->low : &b->high) = v.i;
+        }
+        if (null)
+                return put_truth(IS_NULL, out);
+        return where_array_slice(c, array.array, bounds, (int)(n->n - 1) / 2, out);
+}
+
 static bool eval(struct where_ctx *c, const node *n, const struct row *row, value *out)
 {
         switch (n->kind) {
@@ -341,6 +373,8 @@ static bool eval(struct where_ctx *c, const node *n, const struct row *row, valu
                 return eval_same(n, row, out);
         case ND_CAST:
                 return eval_cast(c, n, row, out);
+        case ND_MODIFY:
+                return eval_modify(c, n, row, out);
         case ND_CALL:
                 return eval_call(c, n, row, out);
         case ND_ANY:
@@ -349,6 +383,8 @@ static bool eval(struct where_ctx *c, const node *n, const struct row *row, valu
                 return eval_array(c, n, row, out);
         case ND_SUBSCRIPT:
                 return eval_subscript(c, n, row, out);
+        case ND_SLICE:
+                return eval_slice(c, n, row, out);
         case ND_CONCAT:
                 return eval_concat(c, n, row, out);
         case ND_COALESCE:

@@ -125,3 +125,34 @@ bool where_like(struct where_ctx *c, struct slice text, struct slice pattern, bo
         *matches = s == MATCHED;
         return s != FAILED;
 }
+
+/* A backslash of the pattern's own becomes two, unless the escape stands before it. */
+bool where_like_escape(struct where_ctx *c, struct slice pattern, struct slice escape,
+                       struct slice *out)
+{
+        char *made = where_alloc(c->scratch, 2 * pattern.len + 1);
+        bool escaped = false;
+        size_t n = 0;
+        if (escape.len && escape.len != where_char_bytes(escape.p))
+                return where_fail(c, "invalid escape string");
+        if (slice_eq(escape, SLICE_LIT("\\"))) {
+                *out = pattern;
+                return true;
+        }
+        for (size_t at = 0; at < pattern.len;) {
+                size_t len = where_char_bytes(pattern.p + at);
+                struct slice one =
+                        slice_of(pattern.p + at, len < pattern.len - at ? len : pattern.len - at);
+                bool is_escape = escape.len && !escaped && slice_eq(one, escape);
+                at += one.len;
+                if (is_escape || (one.p[0] == '\\' && !escaped))
+                        made[n++] = '\\';
+                if (!is_escape) {
+                        memcpy(made + n, one.p, one.len);
+                        n += one.len;
+                }
+                escaped = is_escape;
+        }
+        *out = slice_of(made, n);
+        return true;
+}

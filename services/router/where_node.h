@@ -19,14 +19,16 @@ enum where_kind {
         ND_COMPARE,  /* compare, cmp */
         ND_SAME,     /* ND_COMPARE for = with a column and a constant, by text */
         ND_CAST,     /* from args[0]'s type to this one's */
-        ND_CALL,     /* fn, name, is_function */
+        ND_MODIFY,   /* args[0], of this type, as its modifier says */
+        ND_CALL,     /* fn, name, is_function, takes_null */
         ND_CONCAT,   /* of texts, NULL counting as nothing */
         ND_COALESCE,
         ND_GREATEST,  /* cmp */
         ND_LEAST,     /* cmp */
         ND_ANY,       /* negated: ALL; args[0] against the elements of args[1]; cmp or fn, name */
-        ND_ARRAY,     /* the array of its arguments */
+        ND_ARRAY,     /* the array of its arguments; nested: they are arrays */
         ND_SUBSCRIPT, /* args[0][args[1]][args[2]]… */
+        ND_SLICE,     /* args[0][args[1]:args[2]][args[3]:args[4]]…; left_out */
         ND_IN,        /* args[0] in the constants of list; negated; cmp */
 };
 
@@ -51,7 +53,11 @@ struct where_node {
         bool has_columns; /* as the clause was written, even if the value is settled without */
         bool c_collation; /* a string that has the collation C, from a name */
         bool is_function; /* in the SQL: name(args) */
-        uint32_t weight;  /* nodes below and this one, counted as often as they are evaluated */
+        bool takes_null;  /* fn is called with NULL, too */
+        bool nested;
+        uint32_t left_out; /* bit i: args[i] stands for a bound that is not there */
+        struct where_modifier modifier;
+        uint32_t weight; /* nodes below and this one, counted as often as they are evaluated */
         uint32_t n;
         struct where_node **args;
         where_cmp *cmp;

@@ -243,3 +243,25 @@ int where_num_to_double(const struct where_num *v, bool single, struct where_scr
         int e = snprintf(text + at, room - at, "e%d", v->point);
         return where_float_read(slice_of(text, at + (size_t)e), single, out);
 }
+
+void where_num_round(const struct where_num *v, int32_t scale, struct where_scratch *s,
+                     struct where_num *out)
+{
+        int64_t keep = (int64_t)v->point + scale;
+        *out = *v;
+        out->dscale = scale;
+        if (v->kind != NUM_FINITE || keep >= (int64_t)v->n)
+                return;
+        uint32_t n = keep > 0 ? (uint32_t)keep : 0;
+        bool up = keep >= 0 && v->digits[keep] >= 5;
+        uint8_t *digits = where_alloc(s, n + 1);
+        digits[0] = 0; /* for the carry */
+        memcpy(digits + 1, v->digits, n);
+        for (uint32_t at = n; up; at--) {
+                up = digits[at] == 9;
+                digits[at] = up ? 0 : (uint8_t)(digits[at] + 1);
+        }
+        int rc = normalize(digits, n + 1, (int64_t)n - scale + 1, scale, out);
+        SLUICE_ASSERT(rc == 0 || rc == ERR_RANGE);
+        out->negative = v->negative && out->n > 0;
+}

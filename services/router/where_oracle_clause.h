@@ -60,6 +60,9 @@ static inline bool gen_is_kind(uint32_t column, const char *kind)
 }
 
 static inline void gen_operand(struct gen *g, uint32_t column, struct buf *out);
+/* where_oracle_array.h */
+static inline void gen_array_test(struct gen *g, struct buf *out);
+static inline void gen_array(struct gen *g, const char *kind, struct buf *out);
 
 static inline void gen_arithmetic(struct gen *g, uint32_t column, struct buf *out)
 {
@@ -84,9 +87,11 @@ static inline void gen_string_function(struct gen *g, uint32_t column, struct bu
         uint32_t name = gen_below(g, 7), n = name < 2 ? 1 : 1 + gen_below(g, 3);
         if (name == 6) {
                 buf_putc(out, '(');
-                gen_operand(g, column, out);
+                gen_operand(g, gen_chance(g, 70) ? column : gen_any_column(g), out);
                 buf_puts(out, " || ");
                 n = 1;
+                if (gen_chance(g, 20))
+                        column = gen_any_column(g);
         } else {
                 buf_puts(out, names[name]);
         }
@@ -146,7 +151,18 @@ static inline void gen_time_function(struct gen *g, uint32_t column, struct buf 
         }
         buf_putc(out, '(');
         gen_operand(g, column, out);
-        buf_puts(out, " AT TIME ZONE 'UTC')");
+        static const char *const zones[] = {"'UTC'",
+                                            "'gmt'",
+                                            "'+05:30'",
+                                            "'-3'",
+                                            "'UTC+12'",
+                                            "'GMT-00:00:01'",
+                                            "'utc-9:30'",
+                                            "INTERVAL '05:30'",
+                                            "INTERVAL '-00:00:01.5'",
+                                            "iv",
+                                            "'Europe/Berlin'"};
+        buf_printf(out, " AT TIME ZONE %s)", zones[gen_below(g, 11)]);
 }
 
 static inline bool gen_is_temporal(uint32_t column)
@@ -155,9 +171,34 @@ static inline bool gen_is_temporal(uint32_t column)
                gen_is_kind(column, "interval");
 }
 
+/* A cast with a modifier to a type of the kind. */
+static inline void gen_modified(struct gen *g, uint32_t column, struct buf *out)
+{
+        static const struct {
+                const char *kind, *type;
+        } types[] = {
+                {"number", "numeric(5,2)"}, {"number", "numeric(3)"}, {"number", "numeric(40,10)"},
+                {"number", "numeric(4,4)"}, {"string", "varchar(2)"}, {"string", "char(3)"},
+                {"string", "char"},         {"string", "bpchar(5)"},  {"string", "varchar(1)"},
+                {"time", "timestamp(0)"},   {"time", "timestamp(3)"}, {"time", "timestamptz(1)"},
+                {"clock", "time(0)"},       {"clock", "time(2)"},     {"interval", "interval(0)"},
+                {"interval", "interval(3)"}};
+        uint32_t n = sizeof(types) / sizeof(types[0]), i = gen_below(g, n);
+        for (uint32_t tried = 0; tried < n && !gen_is_kind(column, types[i].kind); tried++)
+                i = (i + 1) % n;
+        buf_putc(out, '(');
+        gen_operand(g, gen_chance(g, 80) ? column : gen_any_column(g), out);
+        buf_printf(out, ")::%s", types[i].type);
+}
+
 static inline void gen_compound(struct gen *g, uint32_t column, struct buf *out)
 {
         g->depth++;
+        if (gen_chance(g, 12)) {
+                gen_modified(g, column, out);
+                g->depth--;
+                return;
+        }
         if (gen_is_kind(column, "number") && gen_chance(g, 75))
                 gen_arithmetic(g, column, out);
         else if (gen_is_kind(column, "string"))
@@ -175,10 +216,15 @@ static inline void gen_compound(struct gen *g, uint32_t column, struct buf *out)
 static inline void gen_operand(struct gen *g, uint32_t column, struct buf *out)
 {
         static const char *const casts[] = {
-                "int4", "int8", "int2",      "numeric",     "float8",  "float4",
-                "text", "bool", "varchar",   "bpchar",      "name",    "uuid",
-                "date", "time", "timestamp", "timestamptz", "interval"};
+                "int4",      "int8",        "int2",     "numeric", "float8", "float4", "text",
+                "bool",      "varchar",     "bpchar",   "name",    "uuid",   "date",   "time",
+                "timestamp", "timestamptz", "interval", "bytea",   "jsonb"};
         uint32_t other = gen_column_like(g, column);
+        if (gen_columns[column].type[strlen(gen_columns[column].type) - 1] == ']' &&
+            gen_chance(g, 50)) {
+                gen_array(g, gen_columns[column].kind, out);
+                return;
+        }
         if (g->depth < GEN_MAX_DEPTH && gen_chance(g, 25)) {
                 gen_compound(g, column, out);
                 return;
@@ -230,53 +276,31 @@ static inline void gen_comparison(struct gen *g, struct buf *out)
 
 static inline void gen_like(struct gen *g, struct buf *out)
 {
-        static const char *const ops[] = {"LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE", "~~*"};
+        static const char *const ops[] = {"LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE", "ILIKE"};
         static const char *const parts[] = {"%",  "_",    "a",     "b",     "A", "B", "ä", "Ä",
                                             "日", "\\\\", "\\\\%", "\\\\_", " ", "%", "😀", "ß"};
         uint32_t c = gen_any_column(g), n = gen_below(g, 5);
         while (!gen_is_kind(c, "string"))
                 c = gen_any_column(g);
+        bool call = gen_chance(g, 10);
+        if (call)
+                buf_puts(out, gen_chance(g, 50) ? "like(" : "notlike(");
         gen_operand(g, c, out);
-        buf_printf(out, " %s ", ops[gen_below(g, 5)]);
+        buf_printf(out, " %s ", call ? "," : ops[gen_below(g, 5)]);
         if (gen_chance(g, 15)) {
                 gen_operand(g, c, out);
-                return;
-        }
-        buf_puts(out, "E'");
-        for (uint32_t i = 0; i < n; i++)
-                buf_puts(out, parts[gen_below(g, 16)]);
-        buf_putc(out, '\'');
-}
-
-static inline void gen_array_test(struct gen *g, struct buf *out)
-{
-        static const char *const array_ops[] = {"@>", "<@", "&&", "=", "<>", "<"};
-        static const char *const ops[] = {"=", "<>", "<", ">=", "~~", "="};
-        bool ints = gen_chance(g, 50);
-        const char *arrays = ints ? "ints" : "texts", *scalars = ints ? "number" : "string";
-        uint32_t kind = gen_below(g, 4);
-        if (kind == 0) {
-                gen_of_kind(g, arrays, out);
-                buf_printf(out, " %s ", array_ops[gen_below(g, 6)]);
-                gen_of_kind(g, arrays, out);
-        } else if (kind == 1) {
-                gen_of_kind(g, scalars, out);
-                buf_printf(out, " %s %s (", ops[gen_below(g, 6)],
-                           gen_chance(g, 50) ? "ANY" : "ALL");
-                gen_of_kind(g, arrays, out);
-                buf_putc(out, ')');
-        } else if (kind == 2) {
-                gen_of_kind(g, arrays, out);
-                buf_printf(out, " %s ARRAY[", array_ops[gen_below(g, 6)]);
-                gen_of_kind(g, scalars, out);
-                buf_puts(out, ", ");
-                gen_of_kind(g, scalars, out);
-                buf_puts(out, gen_chance(g, 50) ? "]" : ints ? "]::int4[]" : "]::text[]");
         } else {
-                buf_printf(out, "%s[%d]%s = ", ints ? "ia" : "ta", (int)gen_below(g, 4) - 1,
-                           gen_chance(g, 20) ? "[1]" : "");
-                gen_of_kind(g, scalars, out);
+                buf_puts(out, "E'");
+                for (uint32_t i = 0; i < n; i++)
+                        buf_puts(out, parts[gen_below(g, 16)]);
+                buf_putc(out, '\'');
         }
+        static const char *const escapes[] = {"'a'",     "'%'",  "''",   "'ab'",
+                                              "E'\\\\'", "'日'", "NULL", "v"};
+        if (call)
+                buf_putc(out, ')');
+        else if (gen_chance(g, 20))
+                buf_printf(out, " ESCAPE %s", escapes[gen_below(g, 8)]);
 }
 
 static inline void gen_list(struct gen *g, struct buf *out)

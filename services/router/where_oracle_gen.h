@@ -118,9 +118,24 @@ static const char *const gen_intervals[] = {"'P0D'",
                                             "'-45 days -30:00:00'",
                                             NULL};
 
-static const char *const gen_int_arrays[] = {"'{}'",           "'{1}'",       "'{1,2}'",
-                                             "'{2,1,NULL}'",   "'{NULL}'",    "'{{1,2},{3,0}}'",
-                                             "'[0:1]={0,-1}'", "'{7,7,100}'", NULL};
+static const char *const gen_int_arrays[] = {"'{}'",
+                                             "'{1}'",
+                                             "'{1,2}'",
+                                             "'{2,1,NULL}'",
+                                             "'{NULL}'",
+                                             "'{{1,2},{3,0}}'",
+                                             "'[0:1]={0,-1}'",
+                                             "'{7,7,100}'",
+                                             "'[2:3][-1:0]={{1,2},{3,4}}'",
+                                             "'{{{1},{2}},{{3},{NULL}}}'",
+                                             "'[-2147483648:-2147483647]={1,2}'",
+                                             "'[2147483646:2147483646]={5}'",
+                                             "'{{1,2}}'",
+                                             NULL};
+static const char *const gen_long_arrays[] = {
+        "'{}'", "'{1,9223372036854775807}'", "'{NULL,2}'", "'{{1},{-2}}'", "'[5:6]={100,7}'", NULL};
+static const char *const gen_num_arrays[] = {
+        "'{}'", "'{1.50,NaN}'", "'{NULL,2.005}'", "'{{1.0},{-2.25}}'", "'{Infinity}'", NULL};
 static const char *const gen_text_arrays[] = {"'{}'",
                                               "'{a}'",
                                               "'{a,b,NULL}'",
@@ -131,6 +146,29 @@ static const char *const gen_text_arrays[] = {"'{}'",
                                               NULL};
 
 static const char *const gen_moods[] = {"'a'", "'ok'", "'Ä'", NULL};
+
+static const char *const gen_bytes[] = {
+        "''", "'abc'", "E'\\\\x00ff'", "E'\\\\x'", "E'a\\\\\\\\b'", "E'\\\\001z'", "E'\\\\x61 62'",
+        NULL};
+static const char *const gen_jsons[] = {"'null'",
+                                        "'1'",
+                                        "'1.0'",
+                                        "'1e2'",
+                                        "'100.00'",
+                                        "'-0'",
+                                        "'\"a\"'",
+                                        "E'\"\\\\u0061\"'",
+                                        "E'\"\\\\u00e4\\\\ud83d\\\\ude00\\\\n\"'",
+                                        "'true'",
+                                        "'[]'",
+                                        "'{}'",
+                                        "'[1, 2.50, {\"b\":1,\"a\":2}]'",
+                                        "'{\"b\": 1, \"a\": 2}'",
+                                        "'{\"a\":2.0,\"b\":1}'",
+                                        "'{\"a\":1,\"a\":2,\"b\":1}'",
+                                        "'{\"aa\":null,\"b\":[[]]}'",
+                                        "'[1]'",
+                                        NULL};
 
 static const struct gen_column gen_columns[] = {
         {"id", "int4", "none", gen_ints},
@@ -165,6 +203,13 @@ static const struct gen_column gen_columns[] = {
         {"ta", "text[]", "texts", gen_text_arrays},
         {"ta2", "text[]", "texts", gen_text_arrays},
         {"en", "mood", "mood", gen_moods},
+        {"en2", "mood", "mood", gen_moods},
+        {"la", "int8[]", "longs", gen_long_arrays},
+        {"na", "numeric[]", "nums", gen_num_arrays},
+        {"by", "bytea", "bytes", gen_bytes},
+        {"by2", "bytea", "bytes", gen_bytes},
+        {"js", "jsonb", "json", gen_jsons},
+        {"js2", "jsonb", "json", gen_jsons},
 };
 
 static inline uint32_t gen_n_columns(void)
@@ -222,5 +267,6 @@ static inline void gen_value(struct gen *g, uint32_t column, struct buf *out)
 }
 
 #include "services/router/where_oracle_clause.h"
+#include "services/router/where_oracle_array.h"
 
 #endif

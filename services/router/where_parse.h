@@ -4,6 +4,7 @@
 #define SERVICES_ROUTER_WHERE_PARSE_H
 
 #include "common/base/buf.h"
+#include "services/router/where_modifier.h"
 #include "services/router/where_type.h"
 
 enum where_parse_kind {
@@ -14,7 +15,7 @@ enum where_parse_kind {
         PN_BOOL,      /* number */
         PN_NULL,      /* */
         PN_PARAM,     /* number */
-        PN_CAST,      /* text: the type; number: its location; is_array; args[0] */
+        PN_CAST,      /* text: the type; number: its location; is_array; modifiers; args[0] */
         PN_AND,       /* args */
         PN_OR,        /* args */
         PN_NOT,       /* args[0] */
@@ -31,6 +32,7 @@ enum where_parse_kind {
         PN_ANY,       /* text: the operator; negated: ALL; args[0], args[1] the array */
         PN_ARRAY,     /* args */
         PN_SUBSCRIPT, /* args[0], then the indexes */
+        PN_SLICE,     /* args[0], then a low and a high index each; NULL: left out */
         PN_ROW,       /* args; only below PN_NULLTEST */
 };
 
@@ -45,6 +47,8 @@ struct where_parsed {
         uint32_t n;
         struct where_parsed **args;
         struct slice text;
+        int32_t modifiers[WHERE_MAX_MODIFIERS];
+        int n_modifiers;
 };
 
 /* The depth of a clause: nothing that walks its tree recurses further. */

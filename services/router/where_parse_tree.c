@@ -116,7 +116,22 @@ static struct where_parsed *read_const(struct where_reader *r, const PgQuery__AC
         }
 }
 
-/* `int`, `pg_catalog.int4`, `int4[]`; no modifiers. */
+static bool read_modifiers(const PgQuery__TypeName *t, struct where_parsed *p)
+{
+        if (t->n_typmods > WHERE_MAX_MODIFIERS)
+                return false;
+        for (size_t i = 0; i < t->n_typmods; i++) {
+                const PgQuery__Node *n = t->typmods[i];
+                if (n->node_case != PG_QUERY__NODE__NODE_A_CONST || n->a_const->isnull ||
+                    n->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL)
+                        return false;
+                p->modifiers[i] = n->a_const->ival->ival;
+        }
+        p->n_modifiers = (int)t->n_typmods;
+        return true;
+}
+
+/* `int`, `pg_catalog.int4`, `int4[]`, `numeric(10, 2)`. */
 static struct where_parsed *read_cast(struct where_reader *r, const PgQuery__TypeCast *c)
 {
         const PgQuery__TypeName *t = c->type_name;
@@ -124,7 +139,7 @@ static struct where_parsed *read_cast(struct where_reader *r, const PgQuery__Typ
         const char *schema = t->n_names == 2 ? string_of(t->names[0]) : "pg_catalog";
         const char *name = t->n_names ? string_of(t->names[t->n_names - 1]) : NULL;
         if (!name || !schema || t->n_names > 2 || strcmp(schema, "pg_catalog") != 0 || t->setof ||
-            t->pct_type || t->n_typmods) {
+            t->pct_type || !read_modifiers(t, p)) {
                 where_why(r->why, at(r, t->location), "unsupported type %s%s", name ? name : "?",
                           t->n_typmods ? " with a modifier" : "");
                 return NULL;
@@ -256,19 +271,43 @@ static struct where_parsed *read_array(struct where_reader *r, const PgQuery__AA
         return read_args(r, p, 0, e->elements, e->n_elements) ? p : NULL;
 }
 
-/* a[1][2]; neither slices nor fields. */
+/* Among slices an index stands for a slice from 1 on. */
+static bool read_bounds(struct where_reader *r, const PgQuery__AIndices *index,
+                        struct where_parsed **low, struct where_parsed **high)
+{
+        *low = *high = NULL;
+        if (!index->is_slice) {
+                *low = make(r, PN_INT, 0, 0);
+                (*low)->text = SLICE_LIT("1");
+        }
+        if (index->lidx && !(*low = where_read_node(r, index->lidx)))
+                return false;
+        return !index->uidx || (*high = where_read_node(r, index->uidx));
+}
+
+/* a[1][2], a[1:2]; no fields. */
 static struct where_parsed *read_subscript(struct where_reader *r, const PgQuery__AIndirection *e)
 {
-        struct where_parsed *p = make(r, PN_SUBSCRIPT, 0, e->n_indirection + 1);
-        if (!read_args(r, p, 0, (PgQuery__Node **)&e->arg, 1))
+        bool slice = false;
+        struct where_parsed *array = where_read_node(r, e->arg);
+        if (!array)
                 return NULL;
-        p->location = p->args[0]->location;
         for (size_t i = 0; i < e->n_indirection; i++) {
                 const PgQuery__Node *node = e->indirection[i];
-                if (node->node_case != PG_QUERY__NODE__NODE_A_INDICES ||
-                    node->a_indices->is_slice || !node->a_indices->uidx)
-                        return refuse_node(r, node, p->location + r->before);
-                if (!read_args(r, p, (uint32_t)i + 1, &node->a_indices->uidx, 1))
+                if (node->node_case != PG_QUERY__NODE__NODE_A_INDICES)
+                        return refuse_node(r, node, array->location + r->before);
+                slice |= node->a_indices->is_slice;
+        }
+        size_t n = e->n_indirection * (slice ? 2 : 1) + 1;
+        struct where_parsed *p = make(r, slice ? PN_SLICE : PN_SUBSCRIPT, 0, n);
+        p->location = array->location;
+        p->args[0] = array;
+        for (size_t i = 0; i < e->n_indirection; i++) {
+                const PgQuery__AIndices *index = e->indirection[i]->a_indices;
+                bool ok =
+                        slice ? read_bounds(r, index, &p->args[2 * i + 1], &p->args[2 * i + 2])
+                              : read_args(r, p, (uint32_t)i + 1, (PgQuery__Node **)&index->uidx, 1);
+                if (!ok)
                         return NULL;
         }
         return p;
@@ -299,9 +338,10 @@ static struct where_parsed *read_operator(struct where_reader *r, const PgQuery_
         case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
         case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL:
                 return read_any_all(r, e);
+        case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR: /* the checker knows no such function */
+                return where_read_node(r, e->rexpr);
         case PG_QUERY__A__EXPR__KIND__A_EXPR_KIND_UNDEFINED:
         case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF:
-        case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
         case _PG_QUERY__A__EXPR__KIND_IS_INT_SIZE:
         default:
                 return refuse_node(r, node, e->location);

@@ -151,6 +151,31 @@ static void put_subscript(const node *n, const struct table *t, struct buf *out)
         }
 }
 
+static void put_slice(const node *n, const struct table *t, struct buf *out)
+{
+        buf_putc(out, '(');
+        put(n->args[0], t, out);
+        buf_putc(out, ')');
+        for (uint32_t i = 1; i < n->n; i++) {
+                buf_putc(out, i % 2 ? '[' : ':');
+                if (!(n->left_out >> i & 1))
+                        put(n->args[i], t, out);
+                if (i % 2 == 0)
+                        buf_putc(out, ']');
+        }
+}
+
+static void put_modified(const node *n, const struct table *t, struct buf *out)
+{
+        enum where_type type = where_type_element(n->type);
+        buf_putc(out, '(');
+        put(n->args[0], t, out);
+        buf_puts(out, ")::");
+        buf_put_slice(out, where_type_name(type));
+        where_modifier_print(type, n->modifier, out);
+        buf_puts(out, where_type_is_array(n->type) ? "[]" : "");
+}
+
 static void put_cast(const node *n, const struct table *t, struct buf *out)
 {
         buf_putc(out, '(');
@@ -199,6 +224,9 @@ static void put(const node *n, const struct table *t, struct buf *out)
         case ND_CAST:
                 put_cast(n, t, out);
                 return;
+        case ND_MODIFY:
+                put_modified(n, t, out);
+                return;
         case ND_CALL:
                 put_call(n, t, out);
                 return;
@@ -210,6 +238,9 @@ static void put(const node *n, const struct table *t, struct buf *out)
                 return;
         case ND_SUBSCRIPT:
                 put_subscript(n, t, out);
+                return;
+        case ND_SLICE:
+                put_slice(n, t, out);
                 return;
         case ND_CONCAT:
                 put_function(n, "concat", t, out);

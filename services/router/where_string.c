@@ -125,3 +125,9 @@ bool where_text_not_ilike(struct where_ctx *c, const struct where_value *a, stru
         out->b = !out->b;
         return true;
 }
+
+bool where_text_like_escape(struct where_ctx *c, const struct where_value *a,
+                            struct where_value *out)
+{
+        return where_like_escape(c, a[0].s, a[1].s, &out->s);
+}

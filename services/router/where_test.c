@@ -20,12 +20,13 @@ static const struct {
         uint32_t oid;
         int32_t dims;
 } columns[] = {
-        {"id", "int4", 23, 0},        {"title", "text", 25, 0},  {"done", "bool", 16, 0},
-        {"score", "float8", 701, 0},  {"n", "numeric", 1700, 0}, {"tags", "text", 1009, 1},
-        {"v", "varchar", 1043, 0},    {"c", "bpchar", 1042, 0},  {"nm", "name", 19, 0},
-        {"key", "uuid", 2950, 0},     {"big", "int8", 20, 0},    {"spot", "point", 600, 0},
-        {"we\"ird", "int4", 23, 0},   {"small", "int2", 21, 0},  {"mood", "mood", 99999, 0},
-        {"other", "state", 99998, 0},
+        {"id", "int4", 23, 0},          {"title", "text", 25, 0},   {"done", "bool", 16, 0},
+        {"score", "float8", 701, 0},    {"n", "numeric", 1700, 0},  {"tags", "text", 1009, 1},
+        {"v", "varchar", 1043, 0},      {"c", "bpchar", 1042, 0},   {"nm", "name", 19, 0},
+        {"key", "uuid", 2950, 0},       {"big", "int8", 20, 0},     {"spot", "point", 600, 0},
+        {"we\"ird", "int4", 23, 0},     {"small", "int2", 21, 0},   {"mood", "mood", 99999, 0},
+        {"other", "state", 99998, 0},   {"data", "jsonb", 3802, 0}, {"raw", "bytea", 17, 0},
+        {"at", "timestamptz", 1184, 0},
 };
 enum { N_COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
@@ -140,6 +141,26 @@ static void test_refusals(void **state)
                 {"mood = title", "At location 5: Could not select an operator overload"},
                 {"mood = other", "At location 5: Could not select an operator overload"},
                 {"mood = 'sad'::mood", "At location 14: unsupported type mood"},
+                {"n = 1::numeric(2000)", "At location 7: unsupported modifier of type numeric"},
+                {"n = 1::int4(3)", "At location 7: unsupported modifier of type int4"},
+                {"title SIMILAR TO 'a'",
+                 "At location 6: unknown or unsupported function similar_to_escape/1"},
+                {"title LIKE 'a' ESCAPE 'bc'", "At location 6: invalid escape string"},
+                {"tags || id = tags", "At location 5: Could not select an operator overload"},
+                {"id || id = 'x'", "At location 3: Could not select an operator overload"},
+                {"array_append('{1}', 2) = '{1}'",
+                 "At location 0: Could not select a function overload for array_append(unknown, "
+                 "int4)"},
+                {"array_ndims(id) = 1",
+                 "At location 0: Could not select a function overload for array_ndims(int4)"},
+                {"data > '{}'", "At location 5: Could not select an operator overload"},
+                {"data -> 'a' = '1'", "At location 5: unknown binary operator \"->\""},
+                {"data = '{'", "At location 7: invalid syntax for type jsonb: {"},
+                {"raw = E'\\\\x0'", "At location 6: invalid syntax for type bytea: \\x0"},
+                {"at AT TIME ZONE 'Europe/Berlin' = at",
+                 "At location 16: time zones other than UTC and fixed offsets are not supported"},
+                {"at AT TIME ZONE title = at",
+                 "At location 16: time zones other than UTC and fixed offsets are not supported"},
                 {"title = '\xff'", "invalid byte sequence for encoding \"UTF8\""},
         };
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -221,6 +242,25 @@ static void test_sql(void **state)
         expect_sql(*state, "'a' = ANY(tags)", "('a'::text = ANY (\"tags\"))");
         expect_sql(*state, "tags @> ARRAY['a','b,c']", "(\"tags\" @> '{a,\"b,c\"}'::text[])");
         expect_sql(*state, "tags[1] LIKE 'a%'", "((\"tags\")['1'::int4] ~~ 'a%'::text)");
+        expect_sql(*state, "n = '1.005'::numeric(10,2)", "(\"n\" = '1.01'::numeric)");
+        expect_sql(*state, "title::varchar(3) = 'abc'",
+                   "((((\"title\")::varchar)::varchar(3))::text = 'abc'::text)");
+        expect_sql(*state, "title LIKE 'a_%' ESCAPE 'a'", "(\"title\" ~~ E'\\\\_%'::text)");
+        expect_sql(*state, "title || id = 'a1'", "((\"title\" || (\"id\")::text) = 'a1'::text)");
+        expect_sql(*state, "tags || 'x'::text = '{x}'",
+                   "((\"tags\" || 'x'::text) = '{x}'::text[])");
+        expect_sql(*state, "array_prepend('x', tags) = '{x}'",
+                   "(array_prepend('x'::text, \"tags\") = '{x}'::text[])");
+        expect_sql(*state, "tags[1:][:2] = '{}'",
+                   "((\"tags\")['1'::int4:][:'2'::int4] = '{}'::text[])");
+        expect_sql(*state, "tags[2:3][1] = ARRAY[['x']]",
+                   "((\"tags\")['2'::int4:'3'::int4]['1'::int4:'1'::int4] = '{{x}}'::text[])");
+        expect_sql(*state, "ilike(title, 'a%')", "(\"title\" ~~* 'a%'::text)");
+        expect_sql(*state, "data = '{\"b\": 1.0, \"a\":[]}'",
+                   "(\"data\" = '{\"a\": [], \"b\": 1.0}'::jsonb)");
+        expect_sql(*state, "raw = 'hi'", "(\"raw\" = E'\\\\x6869'::bytea)");
+        expect_sql(*state, "at AT TIME ZONE '+02' > '2024-01-01 00:00:00'",
+                   "(timezone('+02'::text, \"at\") > '2024-01-01 00:00:00'::timestamp)");
         expect_sql(*state, "id BETWEEN 1 AND 2",
                    "((\"id\" >= '1'::int4) AND (\"id\" <= '2'::int4))");
 }

@@ -415,10 +415,3 @@ bool where_justify_interval(struct where_ctx *c, const value *a, value *out)
         out->interval = v;
         return true;
 }
-
-bool where_zone_utc(struct where_ctx *c, const value *a, value *out)
-{
-        (void)c;
-        out->i = a[1].i;
-        return true;
-}

@@ -13,8 +13,16 @@ where_fn where_time_add_interval, where_interval_add_time, where_time_sub_interv
 where_fn where_interval_add, where_interval_sub, where_interval_neg, where_interval_mul,
         where_interval_mul_left;
 where_fn where_justify_days, where_justify_hours, where_justify_interval;
-/* The zone is UTC: the checker has seen to it. */
-where_fn where_zone_utc;
+/* The time in a zone that is a text with a fixed offset, which the checker has seen to, or that is
+ * an offset itself; to and from the time in UTC. */
+where_fn where_to_zone, where_from_zone, where_to_offset, where_from_offset;
+static inline bool where_zone_is_named(where_fn *fn)
+{
+        return fn == where_to_zone || fn == where_from_zone;
+}
+/* UTC and its names, or POSIX' [UTC|GMT][+-]hh[:mm[:ss]], in which + is west of Greenwich:
+ * microseconds west. ERR_FORMAT. */
+int where_zone_read(struct slice zone, int64_t *west);
 
 where_fn where_date_to_stamp, where_stamp_to_date, where_stamp_to_time, where_time_to_interval,
         where_interval_to_time;

@@ -4,6 +4,8 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "services/router/where_array.h"
+#include "services/router/where_bytea.h"
+#include "services/router/where_json.h"
 #include "services/router/where_time.h"
 #include "services/router/where_time_fn.h"
 
@@ -134,8 +136,10 @@ bool where_type_text_is_identity(enum where_type t)
         case WT_TIMESTAMP:
         case WT_TIMESTAMPTZ:
         case WT_ENUM:
+        case WT_BYTEA:
                 return true;
         case WT_UNKNOWN:
+        case WT_JSONB:
         case WT_FLOAT4:
         case WT_FLOAT8:
         case WT_NUMERIC:
@@ -211,14 +215,6 @@ static int read_int(struct slice text, int64_t min, int64_t max, struct where_va
         return 0;
 }
 
-static int hex_digit(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c = (char)(c | 0x20);
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Hyphens may follow each group of four digits, braces may surround it all. */
 static int read_uuid(struct slice text, struct where_scratch *scratch, struct where_value *out)
 {
@@ -231,8 +227,8 @@ static int read_uuid(struct slice text, struct where_scratch *scratch, struct wh
                 s = slice_of(s.p + 1, s.len - 2);
         }
         for (int i = 0; i < UUID_BYTES; i++) {
-                int high = at < s.len ? hex_digit(s.p[at]) : -1;
-                int low = at + 1 < s.len ? hex_digit(s.p[at + 1]) : -1;
+                int high = at < s.len ? where_hex_digit(s.p[at]) : -1;
+                int low = at + 1 < s.len ? where_hex_digit(s.p[at + 1]) : -1;
                 if (high < 0 || low < 0)
                         return ERR_FORMAT;
                 bytes[i] = (uint8_t)(high << 4 | low);
@@ -260,6 +256,13 @@ static int read_num(struct slice text, struct where_scratch *s, struct where_val
         struct where_num *n = where_alloc(s, sizeof(*n));
         out->n = n;
         return where_num_read(text, s, n);
+}
+
+static int read_json(struct slice text, struct where_scratch *s, struct where_value *out)
+{
+        struct where_json *json = where_alloc(s, sizeof(*json));
+        out->json = json;
+        return where_json_read(text, s, json);
 }
 
 static int read_array(enum where_type element, struct slice text, struct where_scratch *s,
@@ -304,6 +307,10 @@ int where_value_read(enum where_type t, struct slice text, struct where_scratch 
                 return time_read_timestamp(text, t == WT_TIMESTAMPTZ, &out->i);
         case WT_INTERVAL:
                 return time_read_interval(text, &out->interval);
+        case WT_BYTEA:
+                return where_bytea_read(text, s, &out->s);
+        case WT_JSONB:
+                return read_json(text, s, out);
         case WT_TEXT:
         case WT_VARCHAR:
         case WT_BPCHAR:
@@ -371,6 +378,12 @@ void where_value_print(enum where_type t, const struct where_value *v, struct bu
         case WT_INTERVAL:
                 time_print_interval(&v->interval, out);
                 return;
+        case WT_BYTEA:
+                where_bytea_print(v->s, out);
+                return;
+        case WT_JSONB:
+                buf_put_slice(out, v->json->text);
+                return;
         case WT_TEXT:
         case WT_VARCHAR:
         case WT_BPCHAR:
@@ -431,6 +444,12 @@ static int cmp_interval(const struct where_value *a, const struct where_value *b
         return time_interval_cmp(&a->interval, &b->interval);
 }
 
+/* Only for being equal: of its own order. */
+static int cmp_json(const struct where_value *a, const struct where_value *b)
+{
+        return slice_cmp(a->json->key, b->json->key);
+}
+
 static int cmp_array(const struct where_value *a, const struct where_value *b)
 {
         return where_array_cmp(a->array, b->array);
@@ -445,6 +464,7 @@ where_cmp *where_type_cmp(enum where_type t)
                 [WT_BPCHAR] = cmp_bpchar,   [WT_NAME] = cmp_bytes,        [WT_UUID] = cmp_bytes,
                 [WT_DATE] = cmp_int,        [WT_TIME] = cmp_int,          [WT_TIMESTAMP] = cmp_int,
                 [WT_TIMESTAMPTZ] = cmp_int, [WT_INTERVAL] = cmp_interval, [WT_ENUM] = cmp_bytes,
+                [WT_BYTEA] = cmp_bytes,     [WT_JSONB] = cmp_json,
         };
         return where_type_is_array(t) ? cmp_array : cmps[t];
 }

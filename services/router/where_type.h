@@ -30,8 +30,10 @@
         X(TIMESTAMP, "timestamp", 1114, 1115, 'D', false)                                          \
         X(TIMESTAMPTZ, "timestamptz", 1184, 1185, 'D', true)                                       \
         X(INTERVAL, "interval", 1186, 1187, 'T', true)                                             \
+        X(BYTEA, "bytea", 17, 1001, 'U', false)                                                    \
+        X(JSONB, "jsonb", 3802, 3807, 'U', false)                                                  \
         X(TIMETZ, "timetz", 1266, 1270, 'D', false) /* only for the choice of operators */         \
-        X(ENUM, "enum", 0, 0, 'E', false)           /* of a column; see where_node.enum_column */   \
+        X(ENUM, "enum", 0, 0, 'E', false)           /* of a column; see where_node.enum_column */  \
         X(OTHER, "other", 0, 0, 'U', false)         /* only NULL tests */
 
 enum where_type {
@@ -80,9 +82,10 @@ struct where_value {
                 int64_t i; /* integers; dates in days, times and timestamps in microseconds */
                 struct where_interval interval;
                 double d;                  /* float4 float8 */
-                struct slice s;            /* strings; uuid: 16 bytes */
+                struct slice s;            /* strings, bytea; uuid: 16 bytes */
                 const struct where_num *n; /* numeric */
                 const struct where_array *array;
+                const struct where_json *json;
         };
 };
 
@@ -154,8 +157,9 @@ bool where_cast_apply(struct where_ctx *c, enum where_type from, enum where_type
 /* What functions need while they compute. */
 struct where_ctx {
         struct where_scratch *scratch;
-        const char *error; /* static text, set by whoever returns false */
-        uint64_t work;     /* steps of what costs more than its input is long */
+        const char *error;      /* static text, set by whoever returns false */
+        enum where_type result; /* of the function that is being called */
+        uint64_t work;          /* steps of what costs more than its input is long */
 };
 
 /* One evaluation may cost this many steps: an error beyond, rather than a way to keep the router
@@ -186,6 +190,9 @@ int where_num_cmp(const struct where_num *a, const struct where_num *b);
 void where_num_of_int(int64_t i, struct where_scratch *s, struct where_num *out);
 /* Rounds half away from zero. ERR_RANGE: outside int8, ERR_INVAL: NaN or infinite. */
 int where_num_to_int(const struct where_num *n, int64_t *out);
+/* To so many digits after the point, half away from zero. */
+void where_num_round(const struct where_num *n, int32_t scale, struct where_scratch *s,
+                     struct where_num *out);
 /* ERR_RANGE. */
 int where_num_to_double(const struct where_num *n, bool single, struct where_scratch *s,
                         double *out);
