@@ -229,5 +229,5 @@ bool where_array_nest(struct where_ctx *c, enum where_type element,
                 copy_values(values, arrays[i].array);
                 values += arrays[i].array->n;
         }
-        return put(nested, out);
+        return bounds_fit(c, nested) && put(nested, out);
 }

@@ -298,22 +298,34 @@ static bool eval_array(struct where_ctx *c, const node *n, const struct row *row
         return true;
 }
 
+/* The array and the subscripts, all of which Postgres evaluates unless the array is NULL; *null:
+ * one of them all is. */
+static bool eval_subscripts(struct where_ctx *c, const node *n, const struct row *row,
+                            const struct where_array **array, int64_t *index, bool *null)
+{
+        value v;
+        if (!eval(c, n->args[0], row, &v))
+                return false;
+        bool no_array = v.null;
+        *null = no_array;
+        *array = v.array;
+        for (uint32_t i = 1; !no_array && i < n->n; i++) {
+                if (!eval(c, n->args[i], row, &v))
+                        return false;
+                *null |= v.null;
+                index[i - 1] = v.i;
+        }
+        return true;
+}
+
 /* NULL outside of the array, and for another number of subscripts than it has dimensions. */
 static bool eval_subscript(struct where_ctx *c, const node *n, const struct row *row, value *out)
 {
+        const struct where_array *a;
         int64_t index[ARRAY_MAX_DIMS], at = 0;
-        value v;
-        bool null = false;
-        if (!eval(c, n->args[0], row, &v))
+        bool null;
+        if (!eval_subscripts(c, n, row, &a, index, &null))
                 return false;
-        null = v.null;
-        const struct where_array *a = v.array;
-        for (uint32_t i = 1; !null && i < n->n; i++) {
-                if (!eval(c, n->args[i], row, &v))
-                        return false;
-                null = v.null;
-                index[i - 1] = v.i;
-        }
         null = null || a->n_dims != (int)n->n - 1;
         for (int i = 0; !null && i < a->n_dims; i++) {
                 int64_t place = index[i] - a->lower[i];
@@ -326,26 +338,23 @@ static bool eval_subscript(struct where_ctx *c, const node *n, const struct row 
         return true;
 }
 
-/* NULL when a bound is. */
 static bool eval_slice(struct where_ctx *c, const node *n, const struct row *row, value *out)
 {
-        struct where_bounds bounds[ARRAY_MAX_DIMS] = {0};
-        value array, v;
-        if (!eval(c, n->args[0], row, &array))
+        const struct where_array *a;
+        struct where_bounds bounds[ARRAY_MAX_DIMS];
+        int64_t index[2 * ARRAY_MAX_DIMS];
+        int n_bounds = (int)(n->n - 1) / 2;
+        bool null;
+        if (!eval_subscripts(c, n, row, &a, index, &null))
                 return false;
-        bool null = array.null;
-        for (uint32_t i = 1; !null && i < n->n; i++) {
-                struct where_bounds *b = &bounds[(i - 1) / 2];
-                bool is_low = i % 2 == 1, there = !(n->left_out >> i & 1);
-                if (!eval(c, n->args[i], row, &v))
-                        return false;
-                null = v.null;
-                *(is_low ? &b->has_low : &b->has_high) = there;
-                *(is_low ? &b->low : &b->high) = v.i;
-        }
         if (null)
                 return put_truth(IS_NULL, out);
-        return where_array_slice(c, array.array, bounds, (int)(n->n - 1) / 2, out);
+        for (int i = 0; i < n_bounds; i++)
+                bounds[i] = (struct where_bounds){.has_low = !(n->left_out >> (2 * i + 1) & 1),
+                                                  .has_high = !(n->left_out >> (2 * i + 2) & 1),
+                                                  .low = index[2 * i],
+                                                  .high = index[2 * i + 1]};
+        return where_array_slice(c, a, bounds, n_bounds, out);
 }
 
 static bool eval(struct where_ctx *c, const node *n, const struct row *row, value *out)
