@@ -116,7 +116,8 @@ static bool insert(struct where_ctx *c, const struct where_value *v, const struc
         more->n_dims = 1;
         values[in_front ? 0 : a->n] = *one;
         copy_values(values + in_front, a);
-        return (in_front || bounds_fit(c, more)) && put(more, out);
+        /* before Postgres moves what it has put in front to where the array began */
+        return bounds_fit(c, in_front ? a : more) && put(more, out);
 }
 
 bool where_array_append(struct where_ctx *c, const struct where_value *v, struct where_value *out)
