@@ -1,8 +1,8 @@
-/* Arrays in random clauses; only where_oracle_gen.h includes it. */
+/* Arrays in random clauses. */
 #ifndef SERVICES_ROUTER_WHERE_ORACLE_ARRAY_H
 #define SERVICES_ROUTER_WHERE_ORACLE_ARRAY_H
 
-#include "services/router/where_oracle_gen.h"
+#include "services/router/where_oracle_clause.h"
 
 static const struct gen_array_kind {
         const char *kind, *type, *elements;

@@ -1,4 +1,4 @@
-/* The grammar of random clauses; only where_oracle_gen.h includes it. */
+/* The grammar of random clauses. */
 #ifndef SERVICES_ROUTER_WHERE_ORACLE_CLAUSE_H
 #define SERVICES_ROUTER_WHERE_ORACLE_CLAUSE_H
 
@@ -398,5 +398,8 @@ static inline void gen_clause(struct gen *g, struct buf *out)
 {
         gen_bool(g, out);
 }
+
+/* The two halves of one grammar. */
+#include "services/router/where_oracle_array.h"
 
 #endif

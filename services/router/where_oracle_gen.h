@@ -266,7 +266,4 @@ static inline void gen_value(struct gen *g, uint32_t column, struct buf *out)
         buf_puts(out, gen_chance(g, 15) ? "NULL" : gen_sample(g, column));
 }
 
-#include "services/router/where_oracle_clause.h"
-#include "services/router/where_oracle_array.h"
-
 #endif

@@ -14,7 +14,7 @@
 #include "common/base/mem.h"
 #include "services/router/test_db.h"
 #include "services/router/where.h"
-#include "services/router/where_oracle_gen.h"
+#include "services/router/where_oracle_clause.h"
 
 enum { ROWS = 12, WHY_MAX = 4096, SQL_MAX = 1 << 22 };
 
