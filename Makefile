@@ -133,6 +133,11 @@ integration: all ## integration tests against real Postgres and real clients (T=
 	@$(MAKE) --no-print-directory demo
 	@tools/run-integration-tests $(VARIANT) "$(T)"
 
+.PHONY: torture
+torture: all ## an oracle against the whole stack while it is written to, read and broken (SEED= SECONDS=30 FAULTS=kill,stop,…)
+	@tools/install-deps check
+	@SEED="$(SEED)" SECONDS="$(SECONDS)" FAULTS="$(FAULTS)" tools/run-torture $(VARIANT)
+
 .PHONY: deploy-test
 deploy-test: all ## tests of the supervisor, the image and deploy/k8s
 	@tools/install-deps check

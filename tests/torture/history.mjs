@@ -1,0 +1,182 @@
+// Everything that was ever committed, in order, with LSNs: the rows of all tables, what each definition's clients must see of
+// them, and a file from which a story can be told afterwards.
+import { createWriteStream, createReadStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { rowKey } from './schema.mjs'
+import { UNCHANGED } from './replication.mjs'
+import { View } from './view.mjs'
+import { hash48 } from './sum.mjs'
+
+const KEEP_MS = 600_000
+const BOOL = 16
+
+export class History {
+  /** @param catalog name of a table → its primary key's columns in order */
+  constructor(catalog, file, now = Date.now) {
+    this.catalog = catalog
+    this.file = file
+    this.now = now
+    this.out = createWriteStream(file)
+    this.rows = new Map() // table → key → row
+    this.relations = new Map() // table → relation
+    this.views = new Map() // table → views
+    this.byName = new Map()
+    this.recent = [] // transactions: lsn, xid, seen
+    this.lsn = 0 // everything that committed up to here is known
+    this.waiting = []
+    this.ticks = 0
+    this.heard = 0
+    this.transactions = 0
+    this.changes = 0
+  }
+
+  /** Before anything is committed that it would see. */
+  watch(definition, columns) {
+    const known = this.byName.get(definition.name)
+    if (known) return known
+    const relation = { schema: 'public', table: definition.table, pk: this.catalog[definition.table], columns }
+    const view = new View(definition, relation)
+    const views = this.views.get(definition.table) ?? []
+    this.views.set(definition.table, [...views, view])
+    this.byName.set(definition.name, view)
+    return view
+  }
+
+  // ------------------------------------------------------------------ what is committed
+
+  take({ lsn, xid, changes }) {
+    const seen = this.now()
+    const byTable = new Map()
+    for (const raw of changes) {
+      const change = this.apply(raw)
+      if (!change) continue
+      const list = byTable.get(change.table) ?? []
+      if (!list.length) byTable.set(change.table, list)
+      list.push(change)
+    }
+    this.lsn = lsn
+    this.transactions++
+    this.changes += changes.length
+    if (byTable.size) {
+      this.recent.push({ lsn, xid, seen })
+      for (const [table, list] of byTable) for (const view of this.views.get(table) ?? []) view.apply({ lsn, xid, seen }, list)
+      this.write({ lsn, xid, seen, changes: [...byTable.values()].flat() })
+      if (this.transactions % 5000 === 0) this.prune(seen - KEEP_MS)
+    }
+    this.wake()
+  }
+
+  apply({ kind, relation, old, new: tuple }) {
+    const table = relation.table
+    if (!(table in this.catalog)) return undefined
+    const rows = this.rows.get(table) ?? new Map()
+    this.rows.set(table, rows)
+    if (kind === 'T') {
+      rows.clear()
+      return { table, truncate: true }
+    }
+    const change = { table }
+    const described = { schema: relation.schema, table, pk: this.catalog[table], columns: relation.columns.map((c) => c.name) }
+    if (kind !== 'I') change.old = this.find(rows, described, relation, old?.tuple ?? tuple)
+    if (kind !== 'D') change.new = this.row(described, relation, tuple, change.old)
+    if (change.old) rows.delete(change.old.key)
+    if (change.new) {
+      if (rows.has(change.new.key)) throw new Error(`history: ${change.new.key} is there twice`)
+      rows.set(change.new.key, change.new)
+    }
+    return change
+  }
+
+  find(rows, described, relation, tuple) {
+    const { key } = this.row(described, relation, tuple, undefined)
+    const row = rows.get(key)
+    if (!row) throw new Error(`history: ${key} changes and is not there`)
+    return row
+  }
+
+  row(described, relation, tuple, old) {
+    const values = {}
+    relation.columns.forEach(({ name, type }, i) => {
+      let value = tuple[i]
+      if (value === UNCHANGED) value = old?.values[name]
+      if (type === BOOL && value) value = value === 't' ? 'true' : 'false'
+      values[name] = value
+    })
+    return { key: rowKey(described, values), values, hashes: new Map() }
+  }
+
+  prune(before) {
+    let n = 0
+    while (this.recent[n]?.seen < before) n++
+    this.recent.splice(0, n)
+    for (const views of this.views.values()) for (const view of views) view.prune(before)
+  }
+
+  // ------------------------------------------------------------------ waiting for it
+
+  /** Resolves when all that committed before this call is known. */
+  afterNow() {
+    const tick = this.ticks + 1 // the next one to be sent
+    return new Promise((resolve) => this.waiting.push({ ready: () => this.heard >= tick, resolve }))
+  }
+
+  /** Resolves when all that committed up to `lsn` is known. */
+  reaches(lsn) {
+    if (this.lsn >= lsn) return Promise.resolve()
+    return new Promise((resolve) => this.waiting.push({ ready: () => this.lsn >= lsn, resolve }))
+  }
+
+  /** The message of pg_logical_emit_message() came by; `lsn`: where it ends, which may be where a commit begins. */
+  tick(number, lsn) {
+    this.heard = Math.max(this.heard, number)
+    if (lsn - 1 > this.lsn) this.lsn = lsn - 1
+    this.wake()
+  }
+
+  wake() {
+    const ready = this.waiting.filter((w) => w.ready())
+    if (!ready.length) return
+    this.waiting = this.waiting.filter((w) => !ready.includes(w))
+    for (const w of ready) w.resolve()
+  }
+
+  // ------------------------------------------------------------------ snapshots
+
+  /**
+   * What a snapshot sees, in terms of LSNs: everything up to `before`, and of what comes later the transactions in `ahead`: such as
+   * were visible though one that had committed earlier was not yet.
+   */
+  snapshot({ xmin, xmax, xip_list }) {
+    const [low, high, open] = [Number(xmin), Number(xmax), new Set(xip_list.map(Number))]
+    const visible = (xid) => xid < low || (xid < high && !open.has(xid))
+    let before = this.lsn
+    let n = this.recent.length
+    const first = this.recent.findIndex(({ xid }) => !visible(xid))
+    if (first >= 0) [before, n] = [this.recent[first].lsn - 1, first]
+    const ahead = this.recent.slice(n).filter(({ xid }) => visible(xid)).map(({ lsn }) => lsn)
+    return { before, ahead, xmin: low, xmax: high, open: [...open] }
+  }
+
+  // ------------------------------------------------------------------ the file
+
+  write({ lsn, xid, seen, changes }) {
+    const short = (row) => row && { key: row.key, values: Object.fromEntries(Object.entries(row.values).map(([k, v]) => [k, abbreviate(v)])) }
+    this.out.write(`${JSON.stringify({ lsn, xid, seen, changes: changes.map((c) => ({ ...c, old: short(c.old), new: short(c.new) })) })}\n`)
+  }
+
+  /** Every transaction again, long values abbreviated. */
+  async *read() {
+    await new Promise((resolve) => this.out.write('', resolve))
+    for await (const line of createInterface({ input: createReadStream(this.file) })) if (line.startsWith('{') && line.endsWith('}')) yield JSON.parse(line)
+  }
+
+  close() {
+    return new Promise((resolve) => this.out.end(resolve))
+  }
+}
+
+const LONG = 60
+/** Short enough for a file and still telling values apart. */
+export function abbreviate(value) {
+  return typeof value === 'string' && value.length > LONG ? `${value.slice(0, 16)}…${value.length}#${hash48(value).toString(16)}` : value
+}

@@ -1,0 +1,161 @@
+// What one definition's clients have to see: for every transaction that concerns it, what it does to the set of rows and which
+// entries it puts into the log, as sums (sum.mjs). Kept in order of commit, so that the state at an LSN is a binary search.
+import { add, canonical, hash48, rowHash, sub } from './sum.mjs'
+import { allColumns } from './shapes.mjs'
+
+const pick = (values, names) => Object.fromEntries(names.map((name) => [name, values[name]]))
+
+export class View {
+  constructor(definition, relation) {
+    this.definition = definition
+    this.relation = relation
+    this.columns = allColumns(relation, definition.columns)
+    this.columnsId = this.columns.join()
+    this.keys = relation.pk.length ? relation.pk : this.columns
+    this.full = definition.replica === 'full'
+    this.pruned = 0
+    // One element per transaction; sums are cumulative, up to and including it.
+    this.lsn = []
+    this.xid = []
+    this.seen = []
+    this.state = []
+    this.entries = []
+    this.truncated = []
+  }
+
+  hash(row) {
+    let hash = row.hashes.get(this.columnsId)
+    if (hash === undefined) row.hashes.set(this.columnsId, (hash = rowHash(row.key, this.columns, row.values)))
+    return hash
+  }
+
+  has(row) {
+    return row !== undefined && this.definition.where.js(row.values) === true
+  }
+
+  /** What a change is to this shape: a list of messages without lsn and last. Old and new may be undefined. */
+  messages({ old, new: now }, was, is) {
+    if (was && is) return old.key === now.key && this.relation.pk.length ? this.update(old, now) : this.move(old, now)
+    if (is) return [{ operation: 'insert', key: now.key, value: pick(now.values, this.columns) }]
+    return [this.deletion(old)]
+  }
+
+  deletion(old, to) {
+    return { operation: 'delete', key: old.key, value: pick(old.values, this.full ? this.columns : this.keys), to }
+  }
+
+  update(old, now) {
+    const changed = this.columns.filter((name) => old.values[name] !== now.values[name])
+    if (!changed.length) return []
+    if (!this.full) return [{ operation: 'update', key: now.key, value: pick(now.values, [...new Set([...this.keys, ...changed])]) }]
+    return [{ operation: 'update', key: now.key, value: pick(now.values, this.columns), old: pick(old.values, changed) }]
+  }
+
+  move(old, now) {
+    if (old.key === now.key) return []
+    return [this.deletion(old, now.key), { operation: 'insert', key: now.key, value: pick(now.values, this.columns), from: old.key }]
+  }
+
+  /** Takes what a committed transaction did to the table. */
+  apply({ lsn, xid, seen }, changes) {
+    const messages = []
+    let delta = 0
+    let truncated = false
+    for (const change of changes) {
+      if (change.truncate) {
+        truncated = true
+        delta = sub(0, this.sums(this.state.length).state)
+        continue
+      }
+      const was = this.has(change.old)
+      const is = this.has(change.new)
+      if (!was && !is) continue
+      if (was) delta = sub(delta, this.hash(change.old))
+      if (is) delta = add(delta, this.hash(change.new))
+      messages.push(...this.messages(change, was, is))
+    }
+    if (!messages.length && delta === 0 && !truncated) return
+    let sum = this.entries.at(-1) ?? this.base?.entries ?? 0
+    messages.forEach((m, i) => (sum = add(sum, messageHash(lsn, xid, { ...m, last: i === messages.length - 1 }))))
+    this.lsn.push(lsn)
+    this.xid.push(xid)
+    this.seen.push(seen)
+    this.entries.push(sum)
+    this.state.push(add(this.state.at(-1) ?? this.base?.state ?? 0, delta))
+    this.truncated.push(truncated)
+  }
+
+  /** The number of transactions with a commit LSN of at most `lsn`. */
+  upTo(lsn) {
+    let low = 0
+    let high = this.lsn.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.lsn[middle] <= lsn) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** The sums after the first `n` transactions. */
+  sums(n) {
+    if (n === 0) return this.base ?? { state: 0, entries: 0 }
+    return { state: this.state[n - 1], entries: this.entries[n - 1] }
+  }
+
+  /** What the transaction that committed at `lsn` did; undefined if nothing here. */
+  effect(lsn) {
+    const n = this.upTo(lsn)
+    if (n === 0 || this.lsn[n - 1] !== lsn) return undefined
+    const [before, after] = [this.sums(n - 1), this.sums(n)]
+    return { state: sub(after.state, before.state), entries: sub(after.entries, before.entries) }
+  }
+
+  /** What a client that began with `snapshot` (history.mjs) must have when it has everything up to `lsn`. */
+  expected(snapshot, lsn) {
+    const begin = this.sums(this.upTo(snapshot.before))
+    const at = lsn > snapshot.before ? this.sums(this.upTo(lsn)) : begin
+    let state = at.state
+    let entries = sub(at.entries, begin.entries)
+    for (const x of snapshot.ahead) {
+      const effect = this.effect(x)
+      if (!effect) continue
+      if (x > lsn) state = add(state, effect.state)
+      else entries = sub(entries, effect.entries)
+    }
+    return { state, entries }
+  }
+
+  /** The LSN of a TRUNCATE that `snapshot` does not see and that came at or before `lsn`. */
+  truncatedSince(snapshot, lsn) {
+    for (let i = this.upTo(lsn) - 1; i >= 0 && this.lsn[i] > snapshot.before; i--) {
+      if (this.truncated[i] && !snapshot.ahead.includes(this.lsn[i])) return this.lsn[i]
+    }
+    return undefined
+  }
+
+  /** The first transaction after `lsn` that puts an entry into the log of a shape that began with `snapshot`. */
+  nextEntry(snapshot, lsn) {
+    const from = Math.max(lsn, snapshot.before)
+    for (let i = this.upTo(from); i < this.lsn.length; i++) {
+      if (snapshot.ahead.includes(this.lsn[i])) continue
+      const effect = sub(this.entries[i], this.sums(i).entries)
+      if (effect !== 0) return { lsn: this.lsn[i], seen: this.seen[i] }
+    }
+    return undefined
+  }
+
+  /** Forgets transactions seen before `time`. */
+  prune(time) {
+    let n = 0
+    while (n < this.seen.length && this.seen[n] < time) n++
+    if (n < 1000) return
+    this.base = this.sums(n)
+    for (const list of [this.lsn, this.xid, this.seen, this.state, this.entries, this.truncated]) list.splice(0, n)
+  }
+}
+
+/** An entry's place in the sum: all that the protocol fixes of it but op_position, which only has to grow. */
+export function messageHash(lsn, xid, m) {
+  return hash48(`${lsn} ${xid} ${m.operation} ${m.key} ${canonical(m.value)} ${canonical(m.old)} ${m.to ?? ''} ${m.from ?? ''} ${m.last ? 'last' : ''}`)
+}
