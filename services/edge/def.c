@@ -97,13 +97,40 @@ bool def_is_fresh(struct def *d)
                worker_trusts(d->worker, d->shard, d->generation);
 }
 
-/* ---- asking */
+/* ---- asking
+ *
+ * Replies and notices come by different ways. A shape may be gone by the time the reply that names
+ * it is here, and the notice have passed before there was anything to apply it to: so a question is
+ * asked again when shapes went meanwhile, and after the last attempt what was learnt serves those
+ * who wait and nobody else. */
+
+enum { QUESTION_ATTEMPTS = 3 };
 
 struct question {
         struct def *def; /* a reference */
         enum def_ask ask;
-        uint64_t generation;
+        unsigned attempts;
+        uint64_t generation, voided; /* when it was asked */
 };
+
+static void on_resolved(void *state, void *arg, const struct upstream_reply *reply);
+
+static const struct worker_shard *shard_of(const struct def *d)
+{
+        return &d->worker->shards[d->shard];
+}
+
+static void ask(struct question *q)
+{
+        struct def *d = q->def;
+        q->attempts++;
+        q->generation = worker_generation(d->worker, d->shard);
+        q->voided = shard_of(d)->voided;
+        union msg m = {.resolve = {.type = MSG_resolve,
+                                   .definition = d->canonical,
+                                   .create = q->ask == DEF_CREATE}};
+        upstream_call(d->worker->edge->upstream, d->worker->index, d->shard, &m, on_resolved, q);
+}
 
 /* What goes into a header must not be able to end it. */
 static bool is_header_text(struct slice s)
@@ -150,9 +177,15 @@ static void on_resolved(void *state, void *arg, const struct upstream_reply *rep
         CHECK_OBJ(d, DEF_MAGIC);
         (void)state;
         int err = reply->err;
+        bool names_shape = err == 0 && reply->msg.type == MSG_resolve_ok;
+        bool doubtful = names_shape && shard_of(d)->voided != q->voided;
+        if (doubtful && q->attempts < QUESTION_ATTEMPTS) {
+                ask(q);
+                return;
+        }
         d->asking[q->ask] = false;
-        if (err == 0 && reply->msg.type == MSG_resolve_ok)
-                err = take_answer(d, &reply->msg.resolve_ok, q->generation);
+        if (names_shape)
+                err = take_answer(d, &reply->msg.resolve_ok, doubtful ? 0 : q->generation);
         else if (err == 0)
                 err = reply->msg.type == MSG_failed ? ERR_DENIED : ERR_FORMAT;
         if (reply->err != 0)
@@ -162,28 +195,23 @@ static void on_resolved(void *state, void *arg, const struct upstream_reply *rep
         mem_free(q);
 }
 
-void def_resolve(struct def *d, enum def_ask ask, struct def_wait *dw, def_callback *cb, void *arg)
+void def_resolve(struct def *d, enum def_ask how, struct def_wait *dw, def_callback *cb, void *arg)
 {
         CHECK_OBJ(d, DEF_MAGIC);
         SLUICE_ASSERT(list_empty(&dw->node));
-        struct worker *w = d->worker;
         dw->cb = cb;
         dw->arg = arg;
-        list_push_back(&d->waiting[ask], &dw->node);
-        if (d->asking[ask]) {
+        list_push_back(&d->waiting[how], &dw->node);
+        if (d->asking[how]) {
                 edge_count(EDGE_COLLAPSED, 1);
                 return;
         }
-        d->asking[ask] = true;
+        d->asking[how] = true;
         struct question *q = mem_new(struct question);
         q->def = d;
-        q->ask = ask;
-        q->generation = worker_generation(w, d->shard);
+        q->ask = how;
         d->refs++;
-        union msg m = {.resolve = {.type = MSG_resolve,
-                                   .definition = d->canonical,
-                                   .create = ask == DEF_CREATE}};
-        upstream_call(w->edge->upstream, w->index, d->shard, &m, on_resolved, q);
+        ask(q);
 }
 
 void defs_forget_handle(struct worker *w, struct slice handle)

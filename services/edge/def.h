@@ -55,7 +55,7 @@ void def_unref(struct def *d);
 /* It has a shape and that is known to be right. */
 bool def_is_fresh(struct def *d);
 /* The callback runs later, unless list_remove(&dw->node) comes first. */
-void def_resolve(struct def *d, enum def_ask ask, struct def_wait *dw, def_callback *cb, void *arg);
+void def_resolve(struct def *d, enum def_ask how, struct def_wait *dw, def_callback *cb, void *arg);
 /* What is known of the shape with this handle is void. */
 void defs_forget_handle(struct worker *w, struct slice handle);
 void defs_free(struct worker *w);

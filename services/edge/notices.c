@@ -12,15 +12,17 @@ enum { TAILS_REQUEST_BYTES = 256 * 1024 };
 
 /* ---- frames */
 
-static void on_notice(struct worker *w, const struct notice *n, uint64_t generation)
+static void on_notice(struct worker *w, struct worker_shard *shard, const struct notice *n)
 {
         struct shape *s = shapes_find(&w->shapes, n->handle);
         edge_count(EDGE_NOTICES, 1);
+        if (n->kind == NOTICE_GONE || n->kind == NOTICE_SCHEMA)
+                shard->voided++;
         if (!s)
                 return;
         if (n->kind == NOTICE_SCHEMA)
                 defs_forget_handle(w, n->handle);
-        shape_on_notice(s, n, generation, &w->woken);
+        shape_on_notice(s, n, shard->flow.generation, &w->woken);
 }
 
 static int apply_frame(struct worker *w, struct worker_shard *shard, struct slice body)
@@ -31,7 +33,7 @@ static int apply_frame(struct worker *w, struct worker_shard *shard, struct slic
         if (err != 0)
                 return err;
         while (notice_reader_next(&reader, &n))
-                on_notice(w, &n, shard->flow.generation);
+                on_notice(w, shard, &n);
         if (reader.rd.err == 0)
                 flow_saw_lsn(&shard->flow, reader.lsn);
         return reader.rd.err;

@@ -30,6 +30,8 @@ struct worker_shard {
         bool doubt;        /* ask for tails at the next tick */
         uint32_t questions; /* for tails, under way */
         uint64_t next_sweep_ms;
+        uint64_t voided; /* notices after which an answer about a definition, asked for before, may
+                            be wrong */
 };
 
 struct worker {
