@@ -122,7 +122,8 @@ export class Client {
         this.take(m)
         if (m.headers.lsn !== undefined) this.offset = `${m.headers.lsn}_${m.headers.op_position}`
         // The official client goes on from here: what it has of that transaction may come again.
-        if (m.headers.control === 'up-to-date') this.again = `${m.headers.global_last_seen_lsn}_0`
+        this.upToDate = m.headers.control === 'up-to-date'
+        if (this.upToDate) this.again = `${m.headers.global_last_seen_lsn}_0`
       }
     } finally {
       this.abort.signal.removeEventListener('abort', stop)
@@ -134,7 +135,6 @@ export class Client {
       this.repeats = this.at
     }
     this.again = undefined
-    this.upToDate = true
   }
 
   refetch() {
