@@ -71,25 +71,10 @@ static bool is_known_end(struct get *g)
                offset_cmp(g->shape->tail, g->offset.at) == 0;
 }
 
-/* Whoever was told up-to-date by a stream goes on at `<lsn>_0`, with a live request, but has all of
- * that transaction (§10.4): the rest of it is not sent again. A log never ends in the middle of a
- * transaction (I5). True: the offset moved. */
-static bool skip_known_transaction(struct get *g, struct log_offset tail)
-{
-        struct log_offset *at = &g->offset.at;
-        if (!g->sse || g->stream || g->offset.kind != OFFSET_AT || at->op != 0 || at->tx == 0 ||
-            offset_cmp(tail, *at) <= 0)
-                return false;
-        *at = tail.tx == at->tx ? tail : (struct log_offset){at->tx, OFFSET_OP_INF};
-        return true;
-}
-
 void get_read(struct get *g)
 {
         g->state = GET_READING;
         g->seen_events = g->shape->events;
-        if (knows_tail(g))
-                skip_known_transaction(g, g->shape->tail);
         if (g->offset.kind == OFFSET_NOW && knows_tail(g)) {
                 answer_now(g, g->shape->tail, known_lsn(g));
                 return;
@@ -238,11 +223,6 @@ static void on_first_piece(struct get *g)
                 lsn_t lsn = c->lsn;
                 chunk_detach(&g->reader);
                 at_end(g, lsn);
-                return;
-        }
-        if (skip_known_transaction(g, c->tail)) {
-                chunk_detach(&g->reader);
-                get_read(g);
                 return;
         }
         get_become_existing(g);

@@ -119,21 +119,18 @@ describe('going on', () => {
     for (const s of [first, second]) s.close()
   })
 
-  test('at <lsn>_0 of a transaction of several entries: none of them comes again, and the stream stays open', async () => {
+  test('at <lsn>_0 of a transaction of several entries: the rest of it comes again, as it was, and the stream stays open', async () => {
     const at = await end('resumed_late')
     const first = await open(at)
     await sql("insert into resumed_late select -i, repeat('x', 400) from generate_series(1, 100) i") // of several chunks
     await first.until((s) => s.batches.length === 1)
-    const goOn = after(at, first.batches[0].lsn)
-    const second = await open(goOn)
-    await holdsFor(300, () => !second.ended && second.messages.length === 0, 'nothing is told twice')
-    await sql("insert into resumed_late values (4, 'd'), (5, 'e')")
+    const second = await open(after(at, first.batches[0].lsn))
     await second.until((s) => s.batches.length === 1)
-    expect(second.changes.map((c) => c.value.id)).toEqual(['4', '5'])
-    const third = await open(goOn)
-    await third.until((s) => s.batches.length === 1)
-    expect(third.changes.map((c) => c.value.id)).toEqual(['4', '5'])
-    for (const s of [first, second, third]) s.close()
+    expect(second.messages).toEqual(first.messages.slice(1))
+    await sql("insert into resumed_late values (4, 'd'), (5, 'e')")
+    await second.until((s) => s.batches.length === 2)
+    expect(second.batches[1].changes.map((c) => c.value.id)).toEqual(['4', '5'])
+    for (const s of [first, second]) s.close()
   })
 
   test('what is there already comes first, the head promises nothing of it, and the stream stays open', async () => {
@@ -169,7 +166,8 @@ describe('going on', () => {
     const n = await work.stop()
     const isLast = (s) => s.changes.some((c) => Number(c.value.id) === -n)
     while (!seen.includes(-n)) await follow(isLast)
-    expect(seen).toEqual(Array.from({ length: n }, (_, i) => [i + 1, -i - 1]).flat())
+    // All in order; of the transaction at whose beginning a stream went on, the rest comes twice.
+    expect(seen.filter((id, i) => id !== seen[i - 1])).toEqual(Array.from({ length: n }, (_, i) => [i + 1, -i - 1]).flat())
   })
 })
 
