@@ -40,7 +40,7 @@ function collect(s) {
 }
 
 describe('parameters', () => {
-  test('#40 #59 #108 columns: an array of whatever names; #39 tables of other schemas', async () => {
+  test('#39 #40 #59 #108 tables and columns of whatever names', async () => {
     await sql(`create schema "My.Schema"; create table "My.Schema"."A ""Table""" (id int primary key, "Mixed Case" text, "com,ma" text, "qu""ote" text, hidden text)`)
     await sql(`insert into "My.Schema"."A ""Table""" values (1, 'a', 'b', 'c', 'never'), (2, 'd', 'e', 'f', 'never')`)
     const s = shape({ table: '"My.Schema"."A ""Table"""', columns: ['id', 'Mixed Case', 'com,ma', 'qu"ote'] })
