@@ -1,17 +1,12 @@
 // Closed chunks in the codings a client accepts: the same bytes, the same etag, made once; everything else as it is.
-import { brotliDecompressSync, gunzipSync } from 'node:zlib'
-import { execFileSync } from 'node:child_process'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { CODINGS, decoded } from './lib/coding.mjs'
 import { useStack } from './lib/fixture.mjs'
 import { begin, request } from './lib/http.mjs'
 import { Stack } from './lib/stack.mjs'
 import { until } from './lib/wait.mjs'
 
 const ctx = useStack({ env: { SLUICE_CHUNK_BYTES: '100000' } })
-const CODINGS = ['gzip', 'br', 'zstd']
-const decoders = { gzip: gunzipSync, br: brotliDecompressSync, zstd: (b) => execFileSync('zstd', ['-dc'], { input: b }) }
-const decoded = (answer) => (answer.headers['content-encoding'] ? decoders[answer.headers['content-encoding']](answer.buffer) : answer.buffer).toString()
-
 const ask = (query, encoding, spec = {}) =>
   ctx.stack.shape(query, { ...spec, headers: { ...(encoding === undefined ? {} : { 'accept-encoding': encoding }), ...spec.headers } })
 const made = () => ctx.stack.metric('edge-0', 'compressed_total')

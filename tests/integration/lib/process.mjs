@@ -40,6 +40,6 @@ export function alive(pid) {
   }
 }
 
-export function which(name) {
-  return (process.env.PATH ?? '').split(delimiter).map((d) => join(d, name)).find(existsSync)
+export function which(name, path = process.env.PATH ?? '') {
+  return path.split(delimiter).map((d) => join(d, name)).find(existsSync)
 }
