@@ -7,7 +7,7 @@
 
 /* Elements before the changes in a transaction, before the transactions in a batch. */
 enum { TXN_FIXED = 5, BATCH_FIXED = 3 };
-enum { RELATION_FIELDS = 6 };
+enum { RELATION_FIELDS = 7 };
 
 void change_writer_init(struct change_writer *w, size_t max_bytes)
 {
@@ -29,6 +29,7 @@ void change_relation_encode(struct buf *out, const struct change_relation *relat
         wr_str(out, relation->schema);
         wr_str(out, relation->table);
         wr_u64(out, (unsigned char)relation->replica_identity);
+        wr_u64(out, relation->told);
         wr_array(out, relation->n_columns);
         for (uint32_t i = 0; i < relation->n_columns; i++) {
                 const struct change_column *c = &relation->columns[i];
@@ -236,6 +237,7 @@ bool change_reader_relation(struct change_reader *r, struct change_relation *out
         out->schema = rd_bytes(&r->rd);
         out->table = rd_bytes(&r->rd);
         uint64_t identity = rd_u64(&r->rd);
+        out->told = rd_u64(&r->rd);
         out->n_columns = rd_array(&r->rd);
         if (out->n_columns > CHANGE_MAX_COLUMNS || identity > 127)
                 rd_fail(&r->rd);

@@ -3,7 +3,7 @@
  * A batch is a sequence of msgpack objects:
  *
  *   batch    = [version, end_lsn, relation-list, transaction...]
- *   relation = [oid, schema, table, replica_identity, [column...], [ancestor...]]
+ *   relation = [oid, schema, table, replica_identity, told, [column...], [ancestor...]]
  *   column   = [name, type_oid, type_mod, is_key]
  *   ancestor = [oid, since, born]
  *   txn      = [xid, commit_lsn, commit_time_us, first_part, last_part, change...]
@@ -31,7 +31,7 @@
 #include "common/wire/rd.h"
 
 enum {
-        CHANGE_VERSION = 2,
+        CHANGE_VERSION = 3,
         CHANGE_MAX_COLUMNS = 1664, /* Postgres' own limit */
         CHANGE_MAX_ANCESTORS = 64  /* Postgres has none */
 };
@@ -74,6 +74,9 @@ struct change_relation {
         uint32_t oid;
         struct slice schema, table;
         char replica_identity; /* 'd' 'n' 'f' 'i' */
+        /* How often the stream has described it before. It does so again when the table was
+         * altered, whether or not that shows here: that a column may be NULL does not. */
+        uint64_t told;
         struct change_column *columns;
         uint32_t n_columns;
         struct change_ancestor *ancestors;

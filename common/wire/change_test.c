@@ -22,6 +22,7 @@ static void put_relation(struct change_writer *w)
                                       .schema = SLICE_LIT("public"),
                                       .table = SLICE_LIT("items"),
                                       .replica_identity = 'f',
+                                      .told = 1,
                                       .columns = columns,
                                       .n_columns = 2,
                                       .ancestors = ancestors,
@@ -122,7 +123,8 @@ static void test_golden(void **state)
 {
         (void)state;
         static const char golden[] =
-                "\x95\x02\xcd\x10\x00\x91\x96\xcd\x40\x00\xa6public\xa5items\x66\x92\x94\xa2id\x17"
+                "\x95\x03\xcd\x10\x00\x91\x97\xcd\x40\x00\xa6public\xa5items\x66\x01\x92\x94\xa2id"
+                "\x17"
                 "\xff"
                 "\xc3\x94\xa4note\x19\xff\xc2"
                 "\x92\x93\xcd\x3f\xfc\xcd\x02\xb2\xc3\x93\xcd\x3f\xf2\xcd\x02\xa8\xc2"

@@ -12,7 +12,7 @@ static const size_t LARGEST_CHANGE_BYTES = (size_t)2 << 30;
 enum { KEEP_FACTOR = 4 };
 
 struct relation {
-        struct change_relation as_change; /* only oid and encoded are used */
+        struct change_relation as_change; /* only oid, told and encoded are used */
         uint32_t n_columns;
         uint64_t batch_no; /* the batch that describes it already */
 };
@@ -157,24 +157,24 @@ static struct relation *new_relation(struct batch *b, uint32_t oid)
         return r;
 }
 
-/* A batch describes a relation once: if it has done so and the relation changes, the batch ends
- * here. */
-static void note_relation(struct batch *b, const struct change_relation *now)
+/* A batch describes a relation once: if it has done so and the relation is described again, the
+ * batch ends here. */
+static void note_relation(struct batch *b, const struct change_relation *described)
 {
+        struct change_relation now = *described;
+        struct relation *r = find_relation(b, now.oid);
+        now.told = r ? r->as_change.told + 1 : 0;
         buf_reset(&b->encoded);
-        change_relation_encode(&b->encoded, now);
+        change_relation_encode(&b->encoded, &now);
         SLUICE_ASSERT(buf_status(&b->encoded) == 0);
-        struct slice encoded = buf_slice(&b->encoded);
-        struct relation *r = find_relation(b, now->oid);
         if (!r)
-                r = new_relation(b, now->oid);
-        else if (slice_eq(r->as_change.encoded, encoded))
-                return;
+                r = new_relation(b, now.oid);
         if (r->batch_no == b->batch_no)
                 batch_cut(b);
         mem_free((void *)(uintptr_t)r->as_change.encoded.p);
-        r->as_change.encoded = slice_dup(encoded);
-        r->n_columns = now->n_columns;
+        r->as_change.encoded = slice_dup(buf_slice(&b->encoded));
+        r->as_change.told = now.told;
+        r->n_columns = now.n_columns;
         r->batch_no = 0;
 }
 

@@ -162,6 +162,15 @@ static int apply_changes(struct engine *e, const struct cursor *c, const struct 
         return change_reader_status(&e->reader);
 }
 
+static void tell_described(struct engine *e, const struct change_relation *r)
+{
+        if (match_topic(&e->shapes.match, r->oid))
+                e->o.on_described(e->o.arg, r->oid);
+        for (uint32_t i = 0; i < r->n_ancestors; i++)
+                if (match_topic(&e->shapes.match, r->ancestors[i].oid))
+                        e->o.on_described(e->o.arg, r->ancestors[i].oid);
+}
+
 static int apply_batch(struct engine *e, const struct batch *b, struct cursor *c)
 {
         struct change_relation relation;
@@ -170,7 +179,8 @@ static int apply_batch(struct engine *e, const struct batch *b, struct cursor *c
         if (err)
                 return err;
         while (change_reader_relation(&e->reader, &relation))
-                match_relation(&e->shapes.match, &relation);
+                if (match_relation(&e->shapes.match, &relation))
+                        tell_described(e, &relation);
         while (change_reader_txn(&e->reader, &txn)) {
                 bool wanted;
                 err = begin_part(e, c, &txn, &wanted);

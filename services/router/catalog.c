@@ -44,6 +44,7 @@ struct catalog {
         uint32_t n_queue;
         bool closing;
         struct hmap watched; /* oid -> how often it was added */
+        struct hmap looks;   /* oids to look at soon */
         uint32_t watch_period_ms;
         catalog_drift_callback *drift;
         void *drift_arg;
@@ -234,15 +235,15 @@ static int by_value(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-/* Ascending; the caller's to free. */
-static uint32_t *watched_oids(struct catalog *c, uint32_t *n)
+/* The keys of a set, ascending; the caller's to free. */
+static uint32_t *oids_of(struct catalog *c, struct hmap *set, uint32_t *n)
 {
         struct slice key;
         size_t cursor = 0;
         pthread_mutex_lock(&c->lock);
-        uint32_t *oids = mem_array(hmap_count(&c->watched), sizeof(*oids));
+        uint32_t *oids = mem_array(hmap_count(set), sizeof(*oids));
         *n = 0;
-        while (hmap_next(&c->watched, &cursor, &key))
+        while (hmap_next(set, &cursor, &key))
                 memcpy(&oids[(*n)++], key.p, sizeof(*oids));
         pthread_mutex_unlock(&c->lock);
         qsort(oids, *n, sizeof(*oids), by_value);
@@ -282,13 +283,24 @@ static int reconcile_slice(struct catalog *c, const uint32_t *oids, uint32_t n)
         return err;
 }
 
-static void reconcile(struct catalog *c)
+static void reconcile(struct catalog *c, struct hmap *set)
 {
         uint32_t n, err = 0;
-        uint32_t *oids = watched_oids(c, &n);
+        uint32_t *oids = oids_of(c, set, &n);
         for (uint32_t i = 0; i < n && !err; i += WATCH_SLICE)
                 err = reconcile_slice(c, oids + i, n - i < WATCH_SLICE ? n - i : WATCH_SLICE) != 0;
         mem_free(oids);
+}
+
+/* Looks that come meanwhile are made next. */
+static void look(struct catalog *c)
+{
+        pthread_mutex_lock(&c->lock);
+        struct hmap looks = c->looks;
+        hmap_init(&c->looks);
+        pthread_mutex_unlock(&c->lock);
+        reconcile(c, &looks);
+        hmap_fini(&looks);
 }
 
 /* ---- the worker */
@@ -303,7 +315,7 @@ static void wait_changed(struct catalog *c, uint64_t until_ms)
                 pthread_cond_timedwait(&c->changed, &c->lock, &at);
 }
 
-enum duty { DUTY_REQUEST, DUTY_WATCH, DUTY_DISCONNECT, DUTY_CLOSE };
+enum duty { DUTY_REQUEST, DUTY_LOOK, DUTY_WATCH, DUTY_DISCONNECT, DUTY_CLOSE };
 
 /* What is due, or when something will be; called under the lock. */
 static bool find_duty(struct catalog *c, enum duty *duty, uint64_t *next_ms)
@@ -315,6 +327,8 @@ static bool find_duty(struct catalog *c, enum duty *duty, uint64_t *next_ms)
                 *duty = DUTY_CLOSE;
         else if (c->n_queue > 0)
                 *duty = DUTY_REQUEST;
+        else if (c->drift && hmap_count(&c->looks) > 0)
+                *duty = DUTY_LOOK;
         else if (watching && now >= c->watch_at_ms)
                 *duty = DUTY_WATCH;
         else if (c->conn && now >= c->idle_at_ms)
@@ -350,8 +364,11 @@ static void *run(void *arg)
                 case DUTY_REQUEST:
                         serve(c, r);
                         break;
+                case DUTY_LOOK:
+                        look(c);
+                        break;
                 case DUTY_WATCH:
-                        reconcile(c);
+                        reconcile(c, &c->watched);
                         c->watch_at_ms = clock_mono_ms() + c->watch_period_ms;
                         break;
                 case DUTY_DISCONNECT:
@@ -385,6 +402,7 @@ static void free_catalog(struct catalog *c)
         pthread_cond_destroy(&c->changed);
         pthread_mutex_destroy(&c->lock);
         hmap_fini(&c->watched);
+        hmap_fini(&c->looks);
         close(c->close_fd);
         mem_free((void *)(uintptr_t)c->options.database_url);
         mem_free((void *)(uintptr_t)c->options.ca_file);
@@ -407,6 +425,7 @@ int catalog_open(struct catalog **out, const struct catalog_options *o, struct b
         SLUICE_ASSERT(c->close_fd >= 0);
         list_init(&c->queue);
         hmap_init(&c->watched);
+        hmap_init(&c->looks);
         init_lock(c);
         SLUICE_ASSERT(pthread_create(&c->thread, NULL, run, c) == 0);
         *out = c;
@@ -477,5 +496,14 @@ void catalog_watch_remove(struct catalog *c, uint32_t oid)
                 hmap_put(&c->watched, HMAP_KEY(oid), (void *)(count - 1));
         else
                 hmap_take(&c->watched, HMAP_KEY(oid));
+        pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_look(struct catalog *c, uint32_t oid)
+{
+        CHECK_OBJ(c, CATALOG_MAGIC);
+        pthread_mutex_lock(&c->lock);
+        hmap_put(&c->looks, HMAP_KEY(oid), c);
+        pthread_cond_signal(&c->changed);
         pthread_mutex_unlock(&c->lock);
 }

@@ -62,5 +62,7 @@ void catalog_watch(struct catalog *c, uint32_t period_ms, catalog_drift_callback
  * callback may still come just after the last remove. */
 void catalog_watch_add(struct catalog *c, uint32_t oid);
 void catalog_watch_remove(struct catalog *c, uint32_t oid);
+/* Any thread. Looks at one table soon, for the same callback, whether or not it is in the set. */
+void catalog_look(struct catalog *c, uint32_t oid);
 
 #endif

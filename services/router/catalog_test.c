@@ -452,6 +452,24 @@ static void reconciler(void **state)
         catalog_close(c);
 }
 
+/* A look does not wait for the period. */
+static void a_look(void **state)
+{
+        test_db_sql(*state, "create table looked_at (id int primary key)");
+        struct catalog *c = open_catalog(test_db_url(), 5000);
+        struct drift d = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER,
+                          .dropped_oid = oid_of(c, "looked_at")};
+        catalog_watch(c, 3600000, on_drift, &d);
+        test_db_sql(*state, "drop table looked_at");
+        catalog_look(c, d.dropped_oid);
+        pthread_mutex_lock(&d.lock);
+        while (!d.dropped)
+                pthread_cond_wait(&d.changed, &d.lock);
+        pthread_mutex_unlock(&d.lock);
+        catalog_close(c);
+}
+
 static int setup(void **state)
 {
         return test_db_setup(state, SCHEMA);
@@ -468,6 +486,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(partitions, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(inheritance, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(reconciler, setup, test_db_teardown),
+                cmocka_unit_test_setup_teardown(a_look, setup, test_db_teardown),
                 cmocka_unit_test(unreachable_database),
                 cmocka_unit_test(silent_database),
                 cmocka_unit_test_setup_teardown(stuck_statement, setup, test_db_teardown),

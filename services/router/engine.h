@@ -47,6 +47,8 @@ struct engine_options {
         void (*on_gone)(void *arg, const struct shape *s);
         /* The first shape of a table came, the last one went. */
         void (*on_table)(void *arg, uint32_t oid, bool used);
+        /* The stream describes a table of shapes, or a part of it: it may have been altered. */
+        void (*on_described)(void *arg, uint32_t oid);
 };
 
 struct engine {

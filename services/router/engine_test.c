@@ -317,6 +317,29 @@ static void test_relation_drifts(void **state)
         test_engine_close(&t);
 }
 
+/* What a batch says of a table is news when it is the first or says so. */
+static void test_described(void **state)
+{
+        struct test_engine t;
+        struct test_stream s;
+        (void)state;
+        test_engine_open(&t, CHUNK, PENDING, MAP);
+        stream_open(&s);
+        test_complete(&t, true, REPLICA_DEFAULT);
+        assert_int_equal(t.n_described, 0);
+        for (uint64_t commit = 1100; commit < 1400; commit += 100) {
+                put_one(&s, 2, commit, "2");
+                assert_int_equal(stream_apply(&s, &t, commit), 0);
+                assert_int_equal(t.n_described, 1);
+        }
+        s.told = 1;
+        put_one(&s, 3, 1400, "3");
+        assert_int_equal(stream_apply(&s, &t, 1400), 0);
+        assert_int_equal(t.n_described, 2);
+        stream_close(&s);
+        test_engine_close(&t);
+}
+
 /* A change of a relation that no batch has described, or that has another number of columns. */
 static void test_malformed_batch(void **state)
 {
@@ -448,6 +471,7 @@ int main(void)
                 cmocka_unit_test(test_held_too_much),
                 cmocka_unit_test(test_truncate),
                 cmocka_unit_test(test_relation_drifts),
+                cmocka_unit_test(test_described),
                 cmocka_unit_test(test_malformed_batch),
                 cmocka_unit_test(test_catalog_drifts),
                 cmocka_unit_test(test_recovery),

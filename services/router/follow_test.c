@@ -175,6 +175,12 @@ static void on_gone(void *arg, const struct shape *s)
         (void)s;
 }
 
+static void on_described(void *arg, uint32_t oid)
+{
+        (void)arg;
+        (void)oid;
+}
+
 static void on_table(void *arg, uint32_t oid, bool used)
 {
         (void)arg;
@@ -215,7 +221,8 @@ static void bench_open(struct bench *b)
                                    .on_lost = on_lost,
                                    .on_full = on_full,
                                    .on_gone = on_gone,
-                                   .on_table = on_table};
+                                   .on_table = on_table,
+                                   .on_described = on_described};
         assert_int_equal(writer_open(&b->writer, &o, &why), 0);
         b->loop = loop_new();
         struct follow_options f = {.loop = b->loop,

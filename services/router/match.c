@@ -287,14 +287,15 @@ static void place_columns(struct version *v, const struct change_relation *r, ui
                 LIST_OBJ(l, struct view, node)->placed = NULL;
 }
 
-void match_relation(struct match *m, const struct change_relation *relation)
+bool match_relation(struct match *m, const struct change_relation *relation)
 {
         struct feed *f = hmap_find(&m->feeds, HMAP_KEY(relation->oid));
-        if (f && !f->stale && slice_eq(f->relation, relation->encoded))
-                return;
+        bool known = f && slice_eq(f->relation, relation->encoded);
+        if (known && !f->stale)
+                return false;
         forget_feed(m, relation->oid);
         if (!concerns_any(m, relation))
-                return;
+                return false;
         f = feed_new(relation);
         hmap_put(&m->feeds, HMAP_KEY(f->oid), f);
         for (uint32_t i = 0; i < f->n_tables; i++) {
@@ -303,6 +304,7 @@ void match_relation(struct match *m, const struct change_relation *relation)
                      n = n->next)
                         place_columns(LIST_OBJ(n, struct version, node), relation, i);
         }
+        return !known;
 }
 
 /* Columns that are needed must be there, with the same types. */

@@ -99,8 +99,9 @@ void match_add(struct match *m, struct shape *s);
 void match_remove(struct match *m, struct shape *s);
 struct topic *match_topic(const struct match *m, uint32_t oid);
 
-/* A batch describes a relation. */
-void match_relation(struct match *m, const struct change_relation *relation);
+/* A batch describes a relation. True when it concerns shapes and is described for the first time or
+ * anew: then the catalog may say more of its tables than the stream does. */
+bool match_relation(struct match *m, const struct change_relation *relation);
 
 /* The rows of one change for the shapes of one view. A row that the change has not is {NULL, 0}. */
 struct match_rows {

@@ -136,6 +136,12 @@ static void on_table(void *arg, uint32_t oid, bool used)
                 catalog_watch_remove(router.catalog, oid);
 }
 
+static void on_described(void *arg, uint32_t oid)
+{
+        (void)arg;
+        catalog_look(router.catalog, oid);
+}
+
 /* ---- what the catalog tells */
 
 struct news {
@@ -217,7 +223,8 @@ static int open_writer(const struct router_conf *c, struct buf *why)
                                    .on_lost = on_lost,
                                    .on_full = on_full,
                                    .on_gone = on_gone,
-                                   .on_table = on_table};
+                                   .on_table = on_table,
+                                   .on_described = on_described};
         int err = writer_open(&router.writer, &o, why);
         if (err != ERR_CORRUPT)
                 return err;

@@ -22,6 +22,7 @@ struct test_engine {
         uint32_t full_calls, give_up_after; /* 0: never */
         uint32_t appends, snapshots, gone, schemas, inlined;
         bool table_used;
+        uint32_t n_described;
 };
 
 /* ---- hooks */
@@ -62,6 +63,13 @@ static inline void test_on_gone(void *arg, const struct shape *s)
         (void)s;
 }
 
+static inline void test_on_described(void *arg, uint32_t oid)
+{
+        struct test_engine *t = arg;
+        (void)oid;
+        t->n_described++;
+}
+
 static inline void test_on_table(void *arg, uint32_t oid, bool used)
 {
         struct test_engine *t = arg;
@@ -82,6 +90,7 @@ static inline void test_engine_start(struct test_engine *t)
         t->o.on_commit = test_on_commit;
         t->o.on_gone = test_on_gone;
         t->o.on_table = test_on_table;
+        t->o.on_described = test_on_described;
         if (engine_open(&t->engine, &t->o, &why) != 0)
                 fail_msg("%s", buf_cstr(&why));
         buf_fini(&why);
@@ -189,6 +198,7 @@ struct test_stream {
         struct change_writer writer;
         struct buf encoded;
         bool described, extra_column, no_relation;
+        uint64_t told;
 };
 
 static inline void stream_open(struct test_stream *s)
@@ -215,6 +225,7 @@ static inline void stream_describe(struct test_stream *s)
                                     .schema = SLICE_LIT("public"),
                                     .table = SLICE_LIT("t"),
                                     .replica_identity = 'f',
+                                    .told = s->told,
                                     .columns = columns,
                                     .n_columns = s->extra_column ? 3 : 2};
         buf_reset(&s->encoded);

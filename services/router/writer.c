@@ -439,6 +439,12 @@ static void on_table(void *arg, uint32_t oid, bool used)
         w->o.on_table(w->o.arg, oid, used);
 }
 
+static void on_described(void *arg, uint32_t oid)
+{
+        struct writer *w = arg;
+        w->o.on_described(w->o.arg, oid);
+}
+
 int writer_open(struct writer **out, const struct writer_options *o, struct buf *why)
 {
         struct writer *w = mem_new(struct writer);
@@ -450,6 +456,7 @@ int writer_open(struct writer **out, const struct writer_options *o, struct buf 
         w->o.engine.on_commit = on_commit;
         w->o.engine.on_gone = on_gone;
         w->o.engine.on_table = on_table;
+        w->o.engine.on_described = on_described;
         int err = engine_open(&w->engine, &w->o.engine, why);
         if (err) {
                 mem_free(w);

@@ -38,6 +38,7 @@ struct writer_options {
         void (*on_full)(void *arg, bool full);
         void (*on_gone)(void *arg, const struct shape *s);
         void (*on_table)(void *arg, uint32_t oid, bool used);
+        void (*on_described)(void *arg, uint32_t oid);
 };
 
 /* Loads the engine on the caller's thread; writer_start() starts the thread. */

@@ -80,6 +80,12 @@ static void on_gone(void *arg, const struct shape *s)
         tell(b);
 }
 
+static void on_described(void *arg, uint32_t oid)
+{
+        (void)arg;
+        (void)oid;
+}
+
 static void on_table(void *arg, uint32_t oid, bool used)
 {
         (void)arg;
@@ -111,7 +117,8 @@ static void bench_open(struct bench *b, size_t map_bytes, size_t queue_bytes)
                                    .on_lost = on_lost,
                                    .on_full = on_full,
                                    .on_gone = on_gone,
-                                   .on_table = on_table};
+                                   .on_table = on_table,
+                                   .on_described = on_described};
         if (writer_open(&b->writer, &o, &why) != 0)
                 fail_msg("%s", buf_cstr(&why));
         buf_fini(&why);
