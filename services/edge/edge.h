@@ -20,6 +20,7 @@ struct edge_conf {
         const char *secret;
         bool insecure;
         uint64_t long_poll_ms;
+        uint64_t idle_ms, send_timeout_ms;
         uint64_t cache_max_age_s, cache_stale_age_s;
         bool allow_delete;
         const char *max_concurrent;

@@ -10,8 +10,6 @@
 #include "services/edge/site.h"
 
 enum {
-        IDLE_MS = 60000,         /* §1.7 */
-        SEND_TIMEOUT_MS = 30000, /* §1.7 */
         GAUGES_MS = 1000,
         MAX_BODY_SLACK = 8 << 20 /* beyond the limit, so that the answer to a body slightly too
                                     large is heard */
@@ -126,8 +124,8 @@ static int open_http(struct buf *why)
         struct http_conf http = {.host = conf.http_host,
                                  .port = conf.http_port,
                                  .threads = (uint32_t)conf.threads,
-                                 .idle_ms = IDLE_MS,
-                                 .send_timeout_ms = SEND_TIMEOUT_MS,
+                                 .idle_ms = conf.idle_ms,
+                                 .send_timeout_ms = conf.send_timeout_ms,
                                  .max_body_bytes = GET_MAX_BODY + MAX_BODY_SLACK,
                                  .http2 = conf.http2};
         edge.loop_cache_bytes = conf.cache_bytes / conf.threads;

@@ -88,7 +88,7 @@ describe.each([['nginx', startNginx], ['varnish', startVarnish]])('%s', (name, s
       expect((await ask({ table: table('kept'), offset: '-1' }, { headers: { origin } })).headers['access-control-allow-origin']).toBe('*')
   })
 
-  test('of many who wait for a change one reaches the edge', async () => {
+  test('#154 of many who wait for a change one reaches the edge', async () => {
     const at = await endOf(ctx.stack, { table: table('awaited') })
     const query = { ...at, live: 'true', cursor: '12345' }
     const parked = () => metric('parked_requests')

@@ -1,10 +1,12 @@
 // The letter of HTTP (protocol §1): routes, methods, CORS, the headers of every answer, connections. What a shape answers is in
 // validation, catchup and handles.
+import net from 'node:net'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
 import { begin, raw, readShape, request } from './lib/http.mjs'
+import { until } from './lib/wait.mjs'
 
-const ctx = useStack()
+const ctx = useStack({ env: { ELECTRIC_TCP_READ_TIMEOUT: '1500', ELECTRIC_TCP_SEND_TIMEOUT: '1500ms' } })
 const sql = (text) => ctx.db.sql(text)
 const shape = (query, spec) => ctx.stack.shape(query, spec)
 const get = (path, spec) => request(ctx.stack.url, { path, ...spec })
@@ -90,6 +92,21 @@ describe('headers of every answer', () => {
     }
   })
 
+  test('#6 #7 what is refused before it is a whole request has them too', async () => {
+    const done = (text) => text.includes('\r\n\r\n')
+    for (const [request_, status] of [
+      [`GET /${'x'.repeat(10000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 414],
+      [`GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(10000)}\r\n\r\n`, 431],
+      ['POST /v1/shape HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}', 400],
+    ]) {
+      const { text } = await raw(ctx.stack.port, request_, { done })
+      expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+      expect(text.toLowerCase()).toMatch(/\r\nelectric-server: electricsql\/\d/)
+      expect(text.toLowerCase()).toMatch(/\r\nx-request-id: \w{20,}\r\n/)
+      expect(text.toLowerCase()).toContain('\r\naccess-control-allow-origin: *\r\n')
+    }
+  })
+
   test('#7 a request id of 20 to 200 characters is echoed, another is replaced', async () => {
     const echoed = async (id) => (await get('/v1/shape', { headers: { 'x-request-id': id } })).headers['x-request-id'] === id
     expect(await echoed('x'.repeat(19))).toBe(false)
@@ -143,6 +160,41 @@ test('connections are kept, requests one after another on one socket', async () 
   const one = 'GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n'
   const answer = await raw(ctx.stack.port, [one + one + one], { done: (t) => t.split('"active"').length === 4 })
   expect(answer.text.split('HTTP/1.1 200').length).toBe(4)
+})
+
+describe('slow clients', () => {
+  const connections = () => ctx.stack.metric('edge-0', 'connections')
+
+  test('a connection that is idle, or does not finish its request, is closed', async () => {
+    for (const bytes of ['GET /v1/hea', 'GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n']) {
+      const began = Date.now()
+      const answer = await raw(ctx.stack.port, bytes, { ms: 10000 })
+      expect(answer.closed).toBe(true)
+      expect(Date.now() - began).toBeGreaterThan(1400)
+    }
+  })
+
+  test('a client that waits for a change is not idle', async () => {
+    await sql('create table patient (id int primary key)')
+    const at = (await readShape(ctx.stack.url, { table: 'patient' })).at(-1)
+    const answer = await shape({ table: 'patient', handle: at.handle, offset: at.offset, live: 'true' })
+    expect([answer.status, answer.headers['electric-has-data']]).toEqual([200, 'false']) // after 2 s
+  })
+
+  test('one that does not take its answer is cut', async () => {
+    await sql("create table untaken (id int primary key, v text); insert into untaken values (1, repeat('x', 50000000))")
+    await shape({ table: 'untaken', offset: '-1' })
+    await until(async () => (await connections()) === 0, { what: 'nobody is connected' })
+    const socket = net.connect(ctx.stack.port, '127.0.0.1').on('error', () => {})
+    try {
+      socket.write('GET /v1/shape?table=untaken&offset=-1 HTTP/1.1\r\nHost: x\r\n\r\n')
+      await new Promise((resolve) => socket.once('data', () => resolve(socket.pause())))
+      await until(async () => (await connections()) === 1, { what: 'its connection is counted' })
+      await until(async () => (await connections()) === 0, { what: 'it is cut' })
+    } finally {
+      socket.destroy()
+    }
+  })
 })
 
 test('a live poll whose client hangs up costs the next one nothing', async () => {

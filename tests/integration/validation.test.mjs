@@ -17,6 +17,7 @@ beforeAll(async () => {
   await sql(`create table wide (id int primary key, value text, other int);
     insert into wide values (1, 'x', 10), (2, 'y', 20), (3, ''' OR 1=1', 30)`)
   await sql('create table made (id int primary key, n int, g int generated always as (n * 2) stored)')
+  await sql('create table "ét$1" (id int primary key)')
   await sql('create view seen as select * from items; create table "Items" ("Id" int primary key, "Value" text)')
 })
 
@@ -52,6 +53,8 @@ describe('400, by field', () => {
     ['#38 unknown, quoted', at({ table: '"foo""bar"' }), { table: [UNKNOWN_TABLE('foo\\"bar')] }],
     ['#38 a view', at({ table: 'seen' }), { table: [UNKNOWN_TABLE('seen')] }],
     ['special characters', at({ table: 'it-ems' }), { table: [SPECIAL('it-ems')] }],
+    ['a digit first', at({ table: '1tems' }), { table: [SPECIAL('1tems')] }],
+    ['#39 only ASCII is folded', at({ table: 'ÉTÉ' }), { table: [UNKNOWN_TABLE('ÉtÉ')] }],
     ['a blank before it', at({ table: ' items' }), { table: [SPECIAL(' items')] }],
     ['a lone quote', at({ table: '"foo' }), { table: [SPECIAL('"foo')] }],
     ['an inner quote', at({ table: '"foo"bar"' }), { table: ['Invalid identifier with unescaped quote: foo"bar'] }],
@@ -131,6 +134,15 @@ describe('what is accepted', () => {
     const quoted = await shape(at({ table: '"Items"' }))
     expect([quoted.status, Object.keys(JSON.parse(quoted.headers['electric-schema']))]).toEqual([200, ['Id', 'Value']])
     expect(quoted.handle).not.toBe(plain.handle)
+  })
+
+  test('letters of any script, digits and $ need no quotes', async () => {
+    expect((await shape({ table: 'éT$1', offset: '-1' })).status).toBe(200)
+  })
+
+  test('experimental_compaction changes nothing', async () => {
+    const plain = await shape(at())
+    for (const value of ['true', '1', 'false']) expect((await shape(at({ experimental_compaction: value }))).etag).toBe(plain.etag)
   })
 
   test('#59 quoted names of columns', async () => {
