@@ -168,14 +168,15 @@ static const char *const transport_defaults[][2] = {
 };
 
 /* The settings that decide how values look as text (protocol §3.3), and those that the role or the
- * database may have set to something that breaks us. */
+ * database may have set to something that breaks us. Without row_security a query fails where
+ * policies would hide rows from it: the stream knows none, and a snapshot must not either. */
 static void put_session_options(struct buf *out, const struct pg_options *o, const char *given)
 {
         if (given)
                 buf_printf(out, "%s ", given);
         buf_puts(out, "-c bytea_output=hex -c DateStyle=ISO,\\ DMY -c TimeZone=UTC"
                       " -c extra_float_digits=1 -c IntervalStyle=iso_8601"
-                      " -c standard_conforming_strings=on");
+                      " -c standard_conforming_strings=on -c row_security=off");
         buf_printf(out, " -c statement_timeout=%u -c lock_timeout=%u", o->statement_timeout_ms,
                    o->lock_timeout_ms);
 }

@@ -1,9 +1,5 @@
 #include "services/ingest/conf.h"
 
-#include <string.h>
-
-#include "common/base/err.h"
-
 #define AT(member) offsetof(struct ingest_conf, member)
 
 const struct knob ingest_knobs[] = {
@@ -39,19 +35,3 @@ struct metric ingest_metrics[INGEST_N_METRICS] = {
         INGEST_METRICS(METRIC)
 #undef METRIC
 };
-
-/* "electric_publication_" and the id must fit into a name of 63 bytes. */
-enum { STREAM_ID_MAX = 42 };
-
-int ingest_check_stream_id(const char *stream_id, struct buf *why)
-{
-        size_t len = strlen(stream_id);
-        bool legal = strspn(stream_id, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
-        if (legal && len > 0 && len <= STREAM_ID_MAX)
-                return 0;
-        buf_printf(why,
-                   "SLUICE_STREAM_ID must be 1 to %d lower-case letters, digits and underscores: "
-                   "it becomes part of a replication slot's name",
-                   STREAM_ID_MAX);
-        return ERR_INVAL;
-}

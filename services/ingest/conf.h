@@ -26,10 +26,6 @@ struct ingest_conf {
 extern const struct knob ingest_knobs[];
 extern const size_t ingest_n_knobs;
 
-/* Postgres object names are made from it, so it is limited to what a slot's name may hold:
- * ERR_INVAL and a line in *why. */
-int ingest_check_stream_id(const char *stream_id, struct buf *why);
-
 /* METRIC(member, type, name, what) */
 #define INGEST_METRICS(METRIC)                                                                     \
         METRIC(transactions, COUNTER, "sluice_ingest_transactions_total",                          \

@@ -132,7 +132,7 @@ static void remember_ensured(struct ensure *e, struct job *j)
 
 /* ---- waiting for writers (I2b) */
 
-/* Nobody left to wait for: one last thing may be to do (publication_needs_second_pass()), and
+/* Nobody left to wait for: one last thing may be to do (pg_publication_needs_second_pass()), and
  * whoever wrote meanwhile is waited for like the first. */
 static struct outcome after_writers(struct ensure *e, struct job *j)
 {
@@ -281,8 +281,8 @@ static void repair(struct ensure *e, struct job *j)
         job_free(j);
 }
 
-/* Partitions that came since their table was published: they get their identity before they are
- * used, most of the time. */
+/* Tables whose identity somebody has changed, and partitions that came since their table was
+ * published: they get it before they are written to, most of the time. */
 static void sweep(struct ensure *e)
 {
         PGresult *res = NULL;

@@ -31,7 +31,8 @@ void ensure_submit(struct ensure *e, struct rpc_call *call, const struct msg_ens
 /* A relation without REPLICA IDENTITY FULL was seen in the stream: if it is published, or part of a
  * table that is, give it its identity. Dropped when too much is to be done. */
 void ensure_repair(struct ensure *e, uint32_t oid);
-/* Look for partitions that came after their table was published and do the same. */
+/* Look for tables that lost it, and partitions that came after their table was published, and do
+ * the same. */
 void ensure_sweep(struct ensure *e);
 /* Ends the worker; calls that are not answered yet stay so. */
 void ensure_free(struct ensure *e);

@@ -77,7 +77,7 @@ static void on_sweep(void *arg)
 static int check_conf(struct buf *why)
 {
         const struct ingest_conf *c = self.conf;
-        int err = ingest_check_stream_id(c->stream_id, why);
+        int err = pg_check_stream_id(c->stream_id, why);
         if (!err)
                 err = pg_check_url(c->database_url, c->ca_file, why);
         if (!err && c->batch_bytes > c->window_bytes) {

@@ -4,14 +4,13 @@
 #include <string.h>
 
 #include "common/base/assert.h"
+#include "common/pg/membership.h"
 #include "common/pg/partition.h"
 
 void publication_names(const char *stream_id, struct object_names *out)
 {
-        int n = snprintf(out->publication, sizeof(out->publication), "electric_publication_%s",
-                         stream_id);
-        SLUICE_ASSERT(n > 0 && (size_t)n < sizeof(out->publication));
-        n = snprintf(out->slot, sizeof(out->slot), "electric_slot_%s", stream_id);
+        pg_publication_name(stream_id, out->publication);
+        int n = snprintf(out->slot, sizeof(out->slot), "electric_slot_%s", stream_id);
         SLUICE_ASSERT(n > 0 && (size_t)n < sizeof(out->slot));
 }
 
@@ -39,39 +38,26 @@ void publication_sql_repair(struct buf *out, const char *publication)
         "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION "                                       \
         "SELECT p.child FROM " PG_PARTITIONS " p JOIN tree t ON p.parent = t.oid)"
 
-/* A partition is published through any of its ancestors. The oid of the membership is part of its
- * name: a table that was taken out and put back is another member. */
 static const char inspect_head[] =
-        TREE ", roots(oid) AS (SELECT $1::oid UNION"
-             " SELECT a.relid::oid FROM pg_catalog.pg_partition_ancestors($1::oid) a),"
-             " pub AS (SELECT * FROM pg_catalog.pg_publication WHERE pubname = $2)"
-             " SELECT n.nspname, c.relname, concat_ws(' ',"
-             " CASE WHEN pub.puballtables THEN 'all' END,"
-             " (SELECT string_agg(r.oid::text, ' ' ORDER BY r.oid)"
-             "  FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = pub.oid AND r.prrelid IN"
-             "  (SELECT oid FROM roots))";
-static const char inspect_schemas[] =
-        ", (SELECT string_agg('schema' || s.oid::text, ' ' ORDER BY s.oid)"
-        "  FROM pg_catalog.pg_publication_namespace s JOIN pg_catalog.pg_class k"
-        "  ON k.relnamespace = s.pnnspid"
-        "  WHERE s.pnpubid = pub.oid AND k.oid IN (SELECT oid FROM roots))";
+        TREE ", pub AS (SELECT * FROM pg_catalog.pg_publication WHERE pubname = $2)"
+             " SELECT n.nspname, c.relname, ";
 static const char inspect_tail[] =
-        "),"
-        " (SELECT bool_and(k.relreplident = 'f') FROM pg_catalog.pg_class k JOIN tree USING (oid)"
+        ", (SELECT bool_and(k.relreplident = 'f') FROM pg_catalog.pg_class k JOIN tree USING (oid)"
         "  WHERE k.relkind IN ('r', 'p')),"
         " pg_catalog.pg_has_role(pub.pubowner, 'USAGE'),"
         " (SELECT string_agg(format('ALTER TABLE ONLY %I.%I REPLICA IDENTITY FULL', m.nspname,"
         "   k.relname), '; ' ORDER BY k.oid) FROM pg_catalog.pg_class k JOIN tree USING (oid)"
         "  JOIN pg_catalog.pg_namespace m ON m.oid = k.relnamespace"
         "  WHERE k.relkind IN ('r', 'p') AND k.relreplident <> 'f')"
+        ", EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = pub.oid"
+        "  AND r.prrelid = c.oid)"
         " FROM pub, pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.oid = $1::oid";
 
 void publication_sql_inspect(struct buf *out, int server_version)
 {
         buf_puts(out, inspect_head);
-        if (server_version >= 150000)
-                buf_puts(out, inspect_schemas);
+        pg_put_membership(out, "$1", server_version);
         buf_puts(out, inspect_tail);
 }
 
@@ -80,7 +66,7 @@ const char publication_sql_bare[] =
         " JOIN pg_catalog.pg_publication b ON b.oid = r.prpubid WHERE b.pubname = $1"
         " UNION SELECT p.child FROM " PG_PARTITIONS " p JOIN tree t ON p.parent = t.oid)"
         " SELECT k.oid::text FROM pg_catalog.pg_class k JOIN tree USING (oid)"
-        " WHERE k.relispartition AND k.relkind IN ('r', 'p') AND k.relreplident <> 'f'";
+        " WHERE k.relkind IN ('r', 'p') AND k.relreplident <> 'f'";
 
 /* Every transaction that has written has an xid and holds a lock on it until it is visible to every
  * new snapshot; so does a prepared one, under another virtualtransaction but the same xid. One that
@@ -109,12 +95,13 @@ static bool is_true(const PGresult *res, int column)
 
 void publication_read_facts(const PGresult *res, struct table_facts *out)
 {
-        SLUICE_ASSERT(PQntuples(res) == 1 && PQnfields(res) == FACTS_IDENTITY_SQL + 1);
+        SLUICE_ASSERT(PQntuples(res) == 1 && PQnfields(res) == FACTS_IDENTITY_SQL + 2);
         *out = (struct table_facts){.schema = pg_value(res, 0, 0),
                                     .table = pg_value(res, 0, 1),
                                     .membership = pg_value(res, 0, 2),
                                     .full = is_true(res, 3),
                                     .may_alter = is_true(res, 4)};
+        out->partly = out->membership.len == 0 && is_true(res, FACTS_IDENTITY_SQL + 1);
 }
 
 /* ---- refusals */
@@ -147,6 +134,13 @@ uint64_t publication_refuse(struct buf *out, enum table_refusal why, struct slic
         case REFUSE_MISSING_UNPRIVILEGED:
                 put_missing(out, schema, table, publication);
                 buf_puts(out, "Electric lacks privileges to add it");
+                return 503;
+        case REFUSE_PARTLY:
+                put_table(out, schema, table);
+                buf_printf(out,
+                           " is in the publication \"%s\" with a row filter or a column list, "
+                           "and must be in it without",
+                           publication);
                 return 503;
         case REFUSE_IDENTITY:
                 put_table(out, schema, table);
@@ -195,13 +189,4 @@ enum table_refusal publication_judge(const char *sqlstate)
                 if (strcmp(table[i].state, sqlstate) == 0)
                         return table[i].refusal;
         return REFUSE_UNEXPECTED;
-}
-
-bool publication_needs_second_pass(int server_version)
-{
-        static const int fixed[] = {140018, 150013, 160009, 170005};
-        for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-                if (server_version / 10000 == fixed[i] / 10000)
-                        return server_version < fixed[i];
-        return server_version < 180000;
 }

@@ -9,15 +9,16 @@
 
 #include "common/base/buf.h"
 #include "common/base/slice.h"
+#include "common/pg/membership.h"
 #include "common/pg/pg.h"
 
-enum { PG_NAME_BYTES = 64 };
+enum { PG_NAME_BYTES = PG_PUBLICATION_NAME_BYTES };
 
 struct object_names {
         char publication[PG_NAME_BYTES];
         char slot[PG_NAME_BYTES];
 };
-/* `stream_id` has passed ingest_check_stream_id(). */
+/* `stream_id` has passed pg_check_stream_id(). */
 void publication_names(const char *stream_id, struct object_names *out);
 
 /* ---- SQL. Everything named in it is quoted; server_version as in PQserverVersion(). */
@@ -28,7 +29,8 @@ void publication_sql_repair(struct buf *out, const char *publication);
 /* One row about a table and the tree of partitions below it; $1 oid, $2 publication.
  * No row: the table or the publication does not exist. See table_facts. */
 void publication_sql_inspect(struct buf *out, int server_version);
-/* Column 0: oids of the partitions that are published ($1) without REPLICA IDENTITY FULL. */
+/* Column 0: oids of the tables and partitions that are published ($1) without REPLICA IDENTITY
+ * FULL. */
 extern const char publication_sql_bare[];
 /* Column 0: xids of the transactions that hold a lock for writing on the tree below $1, prepared
  * ones included. */
@@ -42,6 +44,7 @@ struct table_facts {
                                     not in it */
         bool full;               /* REPLICA IDENTITY FULL on the table and all below it */
         bool may_alter;          /* the publication is ours to alter */
+        bool partly;             /* it is in it, but with a row filter or a column list */
 };
 /* Borrows from `res`, the answer of publication_sql_inspect(). */
 void publication_read_facts(const PGresult *res, struct table_facts *out);
@@ -53,6 +56,7 @@ enum { FACTS_IDENTITY_SQL = 5 };
 enum table_refusal {
         REFUSE_MISSING_MANUAL,
         REFUSE_MISSING_UNPRIVILEGED,
+        REFUSE_PARTLY,
         REFUSE_IDENTITY,
         REFUSE_GONE,
         REFUSE_DISCONNECTED,
@@ -68,10 +72,5 @@ uint64_t publication_refuse(struct buf *out, enum table_refusal why, struct slic
                             struct slice table, const char *publication, struct slice detail);
 /* What an error of Postgres while a table was being published is to the client. */
 enum table_refusal publication_judge(const char *sqlstate);
-
-/* Releases before these forget to invalidate what pgoutput had cached for a transaction that was
- * running when the publication was altered (fixed in 14.18, 15.13, 16.9, 17.5): such a server may
- * go on ignoring the table. */
-bool publication_needs_second_pass(int server_version);
 
 #endif

@@ -1,6 +1,5 @@
 #include "common/test/test.h"
 
-#include "services/ingest/conf.h"
 #include "services/ingest/publication.h"
 
 static void test_names(void **state)
@@ -17,11 +16,11 @@ static void test_names(void **state)
         static const char *const bad[] = {
                 "", "A", "a-b", "a'b", "a\"b", "é", "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeee"};
         for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-                assert_int_equal(ingest_check_stream_id(good[i], &why), 0);
+                assert_int_equal(pg_check_stream_id(good[i], &why), 0);
                 publication_names(good[i], &n);
         }
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-                assert_int_not_equal(ingest_check_stream_id(bad[i], &why), 0);
+                assert_int_not_equal(pg_check_stream_id(bad[i], &why), 0);
         buf_fini(&why);
 }
 
@@ -65,6 +64,9 @@ static void test_refusals(void **state)
                "lacks privileges to add it");
         expect(REFUSE_IDENTITY, 503,
                "Database table \"public.items\" does not have its replica identity set to FULL");
+        expect(REFUSE_PARTLY, 503,
+               "Database table \"public.items\" is in the publication \"p\" with a row filter or a "
+               "column list, and must be in it without");
         expect(REFUSE_GONE, 503, "Database table \"public.items\" has been dropped or renamed");
         expect(REFUSE_LOCK_TIMEOUT, 503, "Snapshot timed out while waiting for a table lock");
         expect(REFUSE_DISCONNECTED, 503, "Database connection not available");
@@ -78,23 +80,12 @@ static void test_refusals(void **state)
         assert_int_equal(publication_judge(""), REFUSE_UNEXPECTED);
 }
 
-static void test_second_pass(void **state)
-{
-        (void)state;
-        assert_true(publication_needs_second_pass(150012));
-        assert_false(publication_needs_second_pass(150013));
-        assert_true(publication_needs_second_pass(140000));
-        assert_false(publication_needs_second_pass(170005));
-        assert_false(publication_needs_second_pass(180000));
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_sql),
                 cmocka_unit_test(test_refusals),
-                cmocka_unit_test(test_second_pass),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

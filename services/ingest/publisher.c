@@ -129,6 +129,8 @@ struct outcome publisher_bare(struct publisher *p, PGresult **out, struct buf *w
 static struct outcome may_alter(const struct publisher *p, const struct table_facts *f)
 {
         bool member = f->membership.len > 0;
+        if (f->partly)
+                return refused(REFUSE_PARTLY);
         if (p->o.manual)
                 return refused(member ? REFUSE_IDENTITY : REFUSE_MISSING_MANUAL);
         if (!member && !f->may_alter)
@@ -256,7 +258,7 @@ struct outcome publisher_unfinished(struct publisher *p, char **xids, struct buf
 bool publisher_needs_second_pass(const struct publisher *p, const struct table_facts *f)
 {
         return f->may_alter && !p->o.manual &&
-               publication_needs_second_pass(PQserverVersion(p->conn));
+               pg_publication_needs_second_pass(PQserverVersion(p->conn));
 }
 
 struct outcome publisher_touch(struct publisher *p, struct buf *why)

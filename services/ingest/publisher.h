@@ -48,7 +48,7 @@ static inline bool publisher_in_order(const struct table_facts *f)
 struct outcome publisher_writers(struct publisher *p, uint32_t oid, char **xids, struct buf *why);
 /* Replaces *xids by those that have not ended. */
 struct outcome publisher_unfinished(struct publisher *p, char **xids, struct buf *why);
-/* See publication_needs_second_pass(). */
+/* See pg_publication_needs_second_pass(). */
 bool publisher_needs_second_pass(const struct publisher *p, const struct table_facts *f);
 struct outcome publisher_touch(struct publisher *p, struct buf *why);
 /* Partitions that are published without REPLICA IDENTITY FULL, oids as rows of column 0. */

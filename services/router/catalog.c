@@ -18,17 +18,32 @@
 #include "common/base/mem.h"
 #include "common/obs/log.h"
 #include "common/pg/pg.h"
+#include "services/router/catalog_glance.h"
 #include "services/router/catalog_query.h"
 #include "services/router/catalog_verdict.h"
 
 enum { CATALOG_MAGIC = 0xca7a1061, WHY_MAX_BYTES = 1024 };
-enum { IDLE_CLOSE_MS = 30000, WATCH_SLICE = 500 /* oids asked for in one statement */ };
+enum {
+        IDLE_CLOSE_MS = 30000,
+        WATCH_SLICE = 500, /* oids asked for in one statement */
+        SEEN_SPARE = 1000,
+        FRESH_MS = 10000,
+        GLANCE_REST = 4,        /* so many times as long as a glance takes, none follows */
+        GLANCE_FAILED_MS = 5000 /* after one that failed */
+};
 
 struct request {
         struct list node;
         struct slice definition; /* owned */
         catalog_callback *cb;
         void *arg;
+};
+
+/* What a table looked like at the last glance. A shape that is about to be made of what a look-up
+ * found cannot be told of what happened since; so the table is looked at again for a while. */
+struct seen {
+        struct glance glance;
+        uint64_t fresh_until_ms;
 };
 
 struct catalog {
@@ -45,14 +60,15 @@ struct catalog {
         bool closing;
         struct hmap watched; /* oid -> how often it was added */
         struct hmap looks;   /* oids to look at soon */
-        uint32_t watch_period_ms;
+        struct catalog_periods watch;
         catalog_drift_callback *drift;
         void *drift_arg;
 
         /* The worker's. */
         PGconn *conn;
         bool unreachable; /* the database did not answer when it was last asked; the log says so */
-        uint64_t idle_at_ms, watch_at_ms;
+        uint64_t idle_at_ms, watch_at_ms, look_at_ms;
+        struct hmap seen; /* oid -> struct seen, owned */
 };
 
 /* ---- the connection */
@@ -123,6 +139,16 @@ static void after_statement(struct catalog *c, int err, const char *state, const
 
 /* ---- look-ups */
 
+static struct seen *seen_of(struct catalog *c, uint32_t oid)
+{
+        struct seen *s = hmap_find(&c->seen, HMAP_KEY(oid));
+        if (!s) {
+                s = mem_new(struct seen);
+                (void)hmap_put(&c->seen, HMAP_KEY(oid), s);
+        }
+        return s;
+}
+
 static int query_table(struct catalog *c, const struct definition *d, uint64_t deadline_ms,
                        struct table **out, char state[6])
 {
@@ -170,10 +196,12 @@ static void look_up(struct catalog *c, const struct definition *d, struct catalo
         }
         catalog_judge(d, table, answer);
         table_forget_labels(table);
-        if (answer->status == 0)
+        if (answer->status == 0) {
+                seen_of(c, table->oid)->fresh_until_ms = clock_mono_ms() + FRESH_MS;
                 answer->table = table;
-        else
+        } else {
                 table_free(table);
+        }
 }
 
 static void answer_request(struct request *r, struct catalog_answer *answer)
@@ -250,56 +278,145 @@ static uint32_t *oids_of(struct catalog *c, struct hmap *set, uint32_t *n)
         return oids;
 }
 
-static void report(struct catalog *c, const uint32_t *oids, uint32_t n,
-                   const struct catalog_tables *found)
+static bool is_news(const struct catalog *c, const struct glance *g, uint64_t now_ms)
 {
-        uint32_t at = 0;
-        for (uint32_t i = 0; i < n; i++) {
-                bool there = at < found->n && found->tables[at]->oid == oids[i];
-                c->drift(c->drift_arg, oids[i], !there, there ? found->tables[at] : NULL);
-                at += there;
-        }
-        SLUICE_ASSERT(at == found->n);
+        const struct seen *s = hmap_find(&c->seen, HMAP_KEY(g->oid));
+        return !s || now_ms < s->fresh_until_ms || s->glance.print != g->print ||
+               s->glance.member != g->member || s->glance.hidden != g->hidden;
 }
 
-static int reconcile_slice(struct catalog *c, const uint32_t *oids, uint32_t n)
+static void forget(struct catalog *c, uint32_t oid)
+{
+        mem_free(hmap_take(&c->seen, HMAP_KEY(oid)));
+}
+
+static void forget_all(struct catalog *c)
+{
+        size_t cursor = 0;
+        struct slice key;
+        for (void *s; (s = hmap_next(&c->seen, &cursor, &key));)
+                mem_free(s);
+        hmap_fini(&c->seen);
+        hmap_init(&c->seen);
+}
+
+/* One table that looks other than before; `table` NULL: it went between glance and look. */
+static void report(struct catalog *c, const struct glance *g, struct table *table)
+{
+        if (table) {
+                table->member = g->member;
+                table->hidden = g->hidden;
+                seen_of(c, g->oid)->glance = *g;
+        } else {
+                forget(c, g->oid);
+        }
+        c->drift(c->drift_arg, g->oid, !table, table);
+}
+
+static int look_at(struct catalog *c, const struct pgwait *w, const struct glance *news, uint32_t n,
+                   char state[6], struct buf *why)
+{
+        struct catalog_tables found;
+        uint32_t *oids = mem_array(n, sizeof(*oids)), at = 0;
+        for (uint32_t i = 0; i < n; i++)
+                oids[i] = news[i].oid;
+        int err = catalog_query_oids(c->conn, w, oids, n, &found, state, why);
+        mem_free(oids);
+        if (err)
+                return err;
+        for (uint32_t i = 0; i < n; i++) {
+                bool there = at < found.n && found.tables[at]->oid == news[i].oid;
+                report(c, &news[i], there ? found.tables[at++] : NULL);
+        }
+        SLUICE_ASSERT(at == found.n);
+        catalog_tables_fini(&found);
+        return 0;
+}
+
+/* Leaves in `g` those that are to be looked at, and reports those that are gone. */
+static uint32_t pick(struct catalog *c, const uint32_t *oids, uint32_t n, struct glance *g,
+                     uint32_t n_found, bool all)
+{
+        uint64_t now = clock_mono_ms();
+        uint32_t at = 0, picked = 0;
+        for (uint32_t i = 0; i < n; i++) {
+                if (at == n_found || g[at].oid != oids[i]) {
+                        forget(c, oids[i]);
+                        c->drift(c->drift_arg, oids[i], true, NULL);
+                        continue;
+                }
+                if (all || is_news(c, &g[at], now))
+                        g[picked++] = g[at];
+                at++;
+        }
+        SLUICE_ASSERT(at == n_found);
+        return picked;
+}
+
+static int reconcile_slice(struct catalog *c, const uint32_t *oids, uint32_t n, bool all)
 {
         uint64_t deadline_ms = clock_mono_ms() + c->options.timeout_ms;
         struct pgwait w = wait_until(c, deadline_ms);
-        struct catalog_tables found;
+        struct glance *g = mem_array(n, sizeof(*g));
         struct buf why;
+        uint32_t n_found = 0, n_news = 0;
         char state[6] = "";
         buf_init(&why, WHY_MAX_BYTES);
         int err = c->conn ? 0 : connect_database(c, deadline_ms, &why);
-        if (!err) {
-                err = catalog_query_oids(c->conn, &w, oids, n, &found, state, &why);
+        bool connected = err == 0;
+        if (!err)
+                err = catalog_glance(c->conn, &w, c->options.publication, oids, n, g, &n_found,
+                                     state, &why);
+        if (!err)
+                n_news = pick(c, oids, n, g, n_found, all);
+        if (!err && n_news > 0)
+                err = look_at(c, &w, g, n_news, state, &why);
+        if (connected)
                 after_statement(c, err, state, &why);
-        }
-        if (!err) {
-                report(c, oids, n, &found);
-                catalog_tables_fini(&found);
-        }
         buf_fini(&why);
+        mem_free(g);
         return err;
 }
 
-static void reconcile(struct catalog *c, struct hmap *set)
+static int reconcile_set(struct catalog *c, const uint32_t *oids, uint32_t n, bool all)
 {
-        uint32_t n, err = 0;
-        uint32_t *oids = oids_of(c, set, &n);
+        int err = 0;
         for (uint32_t i = 0; i < n && !err; i += WATCH_SLICE)
-                err = reconcile_slice(c, oids + i, n - i < WATCH_SLICE ? n - i : WATCH_SLICE) != 0;
+                err = reconcile_slice(c, oids + i, n - i < WATCH_SLICE ? n - i : WATCH_SLICE, all);
+        return err;
+}
+
+static void reconcile(struct catalog *c)
+{
+        uint64_t began_ms = clock_mono_ms();
+        uint32_t n;
+        uint32_t *oids = oids_of(c, &c->watched, &n);
+        bool all = began_ms >= c->look_at_ms;
+        int err = reconcile_set(c, oids, n, all);
         mem_free(oids);
+        uint64_t now = clock_mono_ms(), rest = (now - began_ms) * GLANCE_REST;
+        if (all && !err) {
+                if (hmap_count(&c->seen) >
+                    n + SEEN_SPARE) /* of tables that nobody watches any more */
+                        forget_all(c);
+                c->look_at_ms = now + c->watch.period_ms;
+        }
+        if (err && rest < GLANCE_FAILED_MS)
+                rest = GLANCE_FAILED_MS;
+        c->watch_at_ms = now + (rest > c->watch.glance_ms ? rest : c->watch.glance_ms);
 }
 
 /* Looks that come meanwhile are made next. */
 static void look(struct catalog *c)
 {
+        uint32_t n;
         pthread_mutex_lock(&c->lock);
         struct hmap looks = c->looks;
         hmap_init(&c->looks);
         pthread_mutex_unlock(&c->lock);
-        reconcile(c, &looks);
+        uint32_t *oids = oids_of(c, &looks, &n);
+        (void)reconcile_set(c, oids, n, true);
+        mem_free(oids);
         hmap_fini(&looks);
 }
 
@@ -368,8 +485,7 @@ static void *run(void *arg)
                         look(c);
                         break;
                 case DUTY_WATCH:
-                        reconcile(c, &c->watched);
-                        c->watch_at_ms = clock_mono_ms() + c->watch_period_ms;
+                        reconcile(c);
                         break;
                 case DUTY_DISCONNECT:
                         disconnect(c);
@@ -401,11 +517,14 @@ static void free_catalog(struct catalog *c)
 {
         pthread_cond_destroy(&c->changed);
         pthread_mutex_destroy(&c->lock);
+        forget_all(c);
+        hmap_fini(&c->seen);
         hmap_fini(&c->watched);
         hmap_fini(&c->looks);
         close(c->close_fd);
         mem_free((void *)(uintptr_t)c->options.database_url);
         mem_free((void *)(uintptr_t)c->options.ca_file);
+        mem_free((void *)(uintptr_t)c->options.publication);
         c->magic = 0;
         mem_free(c);
 }
@@ -421,11 +540,14 @@ int catalog_open(struct catalog **out, const struct catalog_options *o, struct b
         c->options = *o;
         c->options.database_url = slice_dup_cstr(slice_cstr(o->database_url));
         c->options.ca_file = slice_dup_cstr(slice_cstr(o->ca_file ? o->ca_file : ""));
+        if (o->publication)
+                c->options.publication = slice_dup_cstr(slice_cstr(o->publication));
         c->close_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         SLUICE_ASSERT(c->close_fd >= 0);
         list_init(&c->queue);
         hmap_init(&c->watched);
         hmap_init(&c->looks);
+        hmap_init(&c->seen);
         init_lock(c);
         SLUICE_ASSERT(pthread_create(&c->thread, NULL, run, c) == 0);
         *out = c;
@@ -462,16 +584,17 @@ void catalog_request(struct catalog *c, struct slice definition, catalog_callbac
                 refuse_request(r);
 }
 
-void catalog_watch(struct catalog *c, uint32_t period_ms, catalog_drift_callback *cb, void *arg)
+void catalog_watch(struct catalog *c, struct catalog_periods periods, catalog_drift_callback *cb,
+                   void *arg)
 {
         CHECK_OBJ(c, CATALOG_MAGIC);
-        SLUICE_ASSERT(cb != NULL && period_ms > 0);
+        SLUICE_ASSERT(cb != NULL && periods.glance_ms > 0 && periods.period_ms > 0);
         pthread_mutex_lock(&c->lock);
         SLUICE_ASSERT(c->drift == NULL);
-        c->watch_period_ms = period_ms;
+        c->watch = periods;
         c->drift = cb;
         c->drift_arg = arg;
-        c->watch_at_ms = clock_mono_ms() + period_ms;
+        c->watch_at_ms = c->look_at_ms = clock_mono_ms();
         pthread_cond_signal(&c->changed);
         pthread_mutex_unlock(&c->lock);
 }

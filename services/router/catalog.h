@@ -31,7 +31,8 @@ struct catalog;
 struct catalog_options {
         const char *database_url, *ca_file;
         uint32_t max_queue;
-        uint32_t timeout_ms; /* for one look-up, connecting included */
+        uint32_t timeout_ms;     /* for one look-up, connecting included */
+        const char *publication; /* how tables must be published; NULL: not asked for */
 };
 
 /* Does not connect: that happens with the first request, and again after a failure. ERR_CONF with a
@@ -51,13 +52,19 @@ void catalog_request(struct catalog *c, struct slice definition, catalog_callbac
  * catalog_answer_init(). */
 void catalog_judge(const struct definition *d, const struct table *t, struct catalog_answer *out);
 
-/* Reconciler: called from the worker every period for all watched tables, see catalog_watch().
- * `gone`: no ordinary or partitioned table has this oid any more; otherwise `table` is the new
- * description (borrowed; of a renamed table under its new name), to be compared with the old one.
- * Runs on the worker thread. */
+/* Reconciler: called from the worker for a watched table that the catalog shows to have changed, or
+ * that is looked at for the first time. `gone`: no ordinary or partitioned table has this oid any
+ * more (told again and again as long as it is watched); otherwise `table` is the new description
+ * (borrowed; of a renamed table under its new name), to be compared with the old one. Runs on the
+ * worker thread. */
 typedef void catalog_drift_callback(void *arg, uint32_t oid, bool gone, const struct table *table);
+struct catalog_periods {
+        uint32_t glance_ms; /* between glances (catalog_glance.h), when they are quick */
+        uint32_t period_ms; /* after which every table is looked at, whatever a glance says */
+};
 /* Once. A period in which the database cannot be asked is left out. */
-void catalog_watch(struct catalog *c, uint32_t period_ms, catalog_drift_callback *cb, void *arg);
+void catalog_watch(struct catalog *c, struct catalog_periods periods, catalog_drift_callback *cb,
+                   void *arg);
 /* Any thread. The set of oids that the reconciler looks at; counted: as many removes as adds. A
  * callback may still come just after the last remove. */
 void catalog_watch_add(struct catalog *c, uint32_t oid);

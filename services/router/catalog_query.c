@@ -220,7 +220,7 @@ static bool has_nul(struct slice name)
         return memchr(name.p, '\0', name.len) != NULL;
 }
 
-static char *oid_array(const uint32_t *oids, uint32_t n)
+char *catalog_oid_array(const uint32_t *oids, uint32_t n)
 {
         enum { OID_MAX_BYTES = 11 };
         struct buf text;
@@ -293,7 +293,7 @@ static int add_links(PGconn *conn, const struct pgwait *w, struct table **tables
         uint32_t *oids = mem_array(n ? n : 1, sizeof(*oids));
         for (uint32_t i = 0; i < n; i++)
                 oids[i] = tables[i]->oid;
-        char *array = oid_array(oids, n);
+        char *array = catalog_oid_array(oids, n);
         mem_free(oids);
         int err = pgwait_exec(conn, w, links_of, 1, (const char *const *)&array, &res, state, why);
         mem_free(array);
@@ -351,7 +351,7 @@ static void collect_tables(const struct rows *r, uint32_t max, struct catalog_ta
 int catalog_query_oids(PGconn *conn, const struct pgwait *w, const uint32_t *oids, uint32_t n,
                        struct catalog_tables *out, char state[6], struct buf *why)
 {
-        char *array = oid_array(oids, n);
+        char *array = catalog_oid_array(oids, n);
         PGresult *res = NULL;
         int err = pgwait_exec(conn, w, by_oid, 1, (const char *const *)&array, &res, state, why);
         mem_free(array);

@@ -23,6 +23,8 @@ struct catalog_tables {
 /* By oid, all at once. */
 int catalog_query_oids(PGconn *conn, const struct pgwait *w, const uint32_t *oids, uint32_t n,
                        struct catalog_tables *out, char state[6], struct buf *why);
+/* Array literal for oid[]; mem_free. */
+char *catalog_oid_array(const uint32_t *oids, uint32_t n);
 void catalog_tables_fini(struct catalog_tables *t);
 
 #endif

@@ -437,7 +437,7 @@ static void reconciler(void **state)
         catalog_watch_add(c, d.renamed_oid);
         catalog_watch_remove(c, d.renamed_oid);
         catalog_watch_add(c, d.dropped_oid);
-        catalog_watch(c, 20, on_drift, &d);
+        catalog_watch(c, (struct catalog_periods){20, 20}, on_drift, &d);
         test_db_sql(
                 *state,
                 "alter table watched add column a int; alter table watched rename to watched_too;"
@@ -460,7 +460,7 @@ static void a_look(void **state)
         struct drift d = {.lock = PTHREAD_MUTEX_INITIALIZER,
                           .changed = PTHREAD_COND_INITIALIZER,
                           .dropped_oid = oid_of(c, "looked_at")};
-        catalog_watch(c, 3600000, on_drift, &d);
+        catalog_watch(c, (struct catalog_periods){3600000, 3600000}, on_drift, &d);
         test_db_sql(*state, "drop table looked_at");
         catalog_look(c, d.dropped_oid);
         pthread_mutex_lock(&d.lock);

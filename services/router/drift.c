@@ -116,10 +116,20 @@ static int carry_over(struct engine *e, struct shape *s, struct slice encoded,
         return err;
 }
 
+/* A shape whose snapshot is still to be taken finds out by itself. */
+static bool is_cut_off(const struct shape *s, const struct table *now)
+{
+        return s->member != 0 && s->member != now->member;
+}
+
 static void drift_shape(struct engine *e, struct shape *s, struct slice encoded,
                         const struct table *now)
 {
         const struct view *v = s->view;
+        if (now && (now->hidden || is_cut_off(s, now))) {
+                engine_remove(e, s, now->hidden ? GONE_HIDDEN : GONE_UNPUBLISHED, SLICE_EMPTY);
+                return;
+        }
         if (now && slice_eq(view_table_bytes(v), encoded))
                 return;
         if (!now || !still_fits(v, now) ||
@@ -140,13 +150,14 @@ void engine_drift(struct engine *e, uint32_t oid, const struct table *now)
 {
         struct buf encoded;
         size_t cursor = 0;
-        const struct topic *topic = match_topic(&e->shapes.match, oid);
+        struct topic *topic = match_topic(&e->shapes.match, oid);
         if (!topic)
                 return;
         buf_init(&encoded, (size_t)16 << 20);
         if (now)
                 table_encode(now, &encoded);
-        bool changed = !now || !is_known(topic, buf_slice(&encoded));
+        bool changed = !now || now->hidden || !is_known(topic, buf_slice(&encoded)) ||
+                       (topic->member != 0 && topic->member != now->member);
         while (changed) {
                 struct shape *s = registry_next(&e->shapes, &cursor);
                 if (!s)
@@ -154,5 +165,7 @@ void engine_drift(struct engine *e, uint32_t oid, const struct table *now)
                 if (s->view->version->topic->oid == oid)
                         drift_shape(e, s, buf_slice(&encoded), now);
         }
+        if (changed) /* the shapes that are left have the same, or none yet */
+                topic->member = now ? now->member : 0;
         buf_fini(&encoded);
 }

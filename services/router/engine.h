@@ -102,6 +102,8 @@ enum gone_cause {
         GONE_DELETED,
         GONE_TRUNCATED,
         GONE_CHANGED,
+        GONE_UNPUBLISHED,
+        GONE_HIDDEN,
         GONE_NO_OLD_ROW,
         GONE_TOO_LARGE,
         GONE_PURGED,

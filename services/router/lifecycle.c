@@ -17,6 +17,9 @@ static const struct {
         [GONE_DELETED] = {"deleted", METRIC_GONE_DELETED},
         [GONE_TRUNCATED] = {"its table was truncated", METRIC_GONE_TRUNCATED},
         [GONE_CHANGED] = {"its table changed", METRIC_GONE_CHANGED},
+        [GONE_UNPUBLISHED] = {"its table was taken out of the publication",
+                              METRIC_GONE_UNPUBLISHED},
+        [GONE_HIDDEN] = {"row-level security applies to its table", METRIC_GONE_HIDDEN},
         [GONE_NO_OLD_ROW] = {"a change came without its old row (REPLICA IDENTITY is not FULL)",
                              METRIC_GONE_NO_OLD_ROW},
         [GONE_TOO_LARGE] = {"a log entry was too large", METRIC_GONE_TOO_LARGE},
@@ -225,6 +228,8 @@ int engine_begin(struct engine *e, uint64_t id, const struct pg_snapshot *snapsh
         }
         shape_set_state(s, SHAPE_STARTED);
         s->filter = shape_snapshot_dup(snapshot);
+        s->member = snapshot->member;
+        match_note_member(s->view->version->topic, s->member);
         s->tail.snapshot_started = true;
         s->record_dirty = s->tail_dirty = s->notify_snapshot = true;
         engine_dirty(e, s);

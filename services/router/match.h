@@ -34,7 +34,13 @@ struct topic {
         uint32_t oid;
         struct list versions;
         uint32_t n_shapes;
+        uint64_t member; /* of all its shapes, or MEMBER_MIXED; 0: there is none */
 };
+#define MEMBER_MIXED UINT64_MAX
+static inline void match_note_member(struct topic *t, uint64_t member)
+{
+        t->member = t->member == 0 || t->member == member ? member : MEMBER_MIXED;
+}
 
 struct version {
         struct list node;

@@ -223,6 +223,7 @@ static void resume(struct shape *s, const struct shape_record *rec, const struct
 {
         s->stored = true;
         s->tail = *tail;
+        s->member = rec->member;
         shape_set_state(s, SHAPE_HELD);
         shape_set_state(s, SHAPE_STARTED);
         shape_set_state(s, SHAPE_COMPLETE);
@@ -247,6 +248,7 @@ static int load_shape(struct registry *r, uint64_t id, const struct shape_record
         if (!err) {
                 struct shape *s = make_shape(id, rec, &d, where, view);
                 resume(s, rec, tail, applied);
+                match_note_member(view->version->topic, s->member);
                 registry_add(r, s);
         }
         definition_fini(&d);

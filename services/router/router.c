@@ -5,6 +5,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
+#include "common/pg/membership.h"
 #include "common/pg/pg.h"
 #include "common/store/store.h"
 #include "services/router/catalog.h"
@@ -55,6 +56,8 @@ const struct knob router_knobs[] = {
          "the most that one subset of a shape may be, as JSON"},
         {"SLUICE_SCHEMA_PERIOD", "ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD", KNOB_DURATION, "60s",
          100, 86400000, AT(schema_period_ms), "how often tables are compared with the catalog"},
+        {"SLUICE_SCHEMA_GLANCE", NULL, KNOB_DURATION, "1s", 20, 86400000, AT(schema_glance_ms),
+         "how often the catalog is asked whether tables in use have changed"},
 };
 const size_t router_n_knobs = sizeof(router_knobs) / sizeof(router_knobs[0]);
 
@@ -75,6 +78,7 @@ enum {
 /* The parts, in the order in which they are opened. */
 static struct router {
         const struct router_conf *conf;
+        char publication[PG_PUBLICATION_NAME_BYTES];
         struct store *store;
         struct notify *notify;
         struct writer *writer;
@@ -200,7 +204,7 @@ static int open_store(const struct router_conf *c, struct buf *why)
 {
         bool unclean;
         struct store_options o = {.path = c->dir,
-                                  .format = "sluice-router 2",
+                                  .format = "sluice-router 3",
                                   .max_bytes = c->map_bytes,
                                   .max_readers = MAX_READERS,
                                   .on_corrupt = on_corrupt};
@@ -255,7 +259,8 @@ static int open_snapshots(const struct router_conf *c, struct buf *why)
                                      .chunk_bytes = c->chunk_bytes,
                                      .batch_bytes = SNAPSHOT_BATCH_BYTES,
                                      .first_row_timeout_ms = FIRST_ROW_TIMEOUT_MS,
-                                     .max_queue = MAX_JOBS};
+                                     .max_queue = MAX_JOBS,
+                                     .publication = router.publication};
         return snapshot_pool_open(&router.snapshots, &o, &sink, why);
 }
 
@@ -264,7 +269,8 @@ static int open_catalog(const struct router_conf *c, struct buf *why)
         struct catalog_options o = {.database_url = c->database_url,
                                     .ca_file = c->ca_file,
                                     .max_queue = CATALOG_QUEUE,
-                                    .timeout_ms = CATALOG_TIMEOUT_MS};
+                                    .timeout_ms = CATALOG_TIMEOUT_MS,
+                                    .publication = router.publication};
         return catalog_open(&router.catalog, &o, why);
 }
 
@@ -309,7 +315,11 @@ int router_start(struct loop *loop, void *conf, struct buf *why)
         const struct router_conf *c = conf;
         router.conf = c;
         health_init();
-        int err = pg_check_url(c->database_url, c->ca_file, why);
+        int err = pg_check_stream_id(c->stream_id, why);
+        if (err)
+                return err;
+        pg_publication_name(c->stream_id, router.publication);
+        err = pg_check_url(c->database_url, c->ca_file, why);
         if (!err)
                 err = open_store(c, why);
         if (!err)
@@ -335,7 +345,10 @@ int router_start(struct loop *loop, void *conf, struct buf *why)
         if (err)
                 return err;
         writer_each_table(router.writer, watch_table, NULL);
-        catalog_watch(router.catalog, (uint32_t)c->schema_period_ms, on_drift, NULL);
+        catalog_watch(router.catalog,
+                      (struct catalog_periods){.glance_ms = (uint32_t)c->schema_glance_ms,
+                                               .period_ms = (uint32_t)c->schema_period_ms},
+                      on_drift, NULL);
         writer_start(router.writer);
         follow_start(router.follow);
         return 0;

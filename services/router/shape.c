@@ -10,7 +10,7 @@
 #include "common/wire/wr.h"
 #include "services/router/match.h"
 
-enum { RECORD_VERSION = 1, RECORD_HEAD_BYTES = 32 };
+enum { RECORD_VERSION = 2, RECORD_HEAD_BYTES = 32 };
 
 /* ---- the object */
 
@@ -161,6 +161,7 @@ void shape_record_encode(const struct shape *s, struct buf *out)
         wr_array(out, s->view->n_columns);
         for (uint32_t i = 0; i < s->view->n_columns; i++)
                 wr_u64(out, s->view->columns[i]);
+        wr_u64(out, s->member);
         encode_filter(s->filter, out);
 }
 
@@ -208,6 +209,7 @@ int shape_record_decode(struct slice record, struct shape_record *out)
         r.columns = mem_array(r.n_columns ? r.n_columns : 1, sizeof(*r.columns));
         for (uint32_t i = 0; i < r.n_columns; i++)
                 r.columns[i] = (uint32_t)rd_u64(&rd);
+        r.member = rd_u64(&rd);
         r.has_filter = decode_filter(&rd, &r.filter);
         if (rd.err || !rd_at_end(&rd) || definition_hash(r.definition) != r.head.definition_hash) {
                 shape_record_fini(&r);

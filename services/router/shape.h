@@ -60,9 +60,10 @@ struct shape {
         struct shape_tail tail;
         struct pending *pending;    /* owned, NULL: nothing */
         struct pg_snapshot *filter; /* owned, NULL: off. What it sees is in the snapshot already */
-        struct birth *birth;        /* owned, NULL: COMPLETE or GONE */
-        struct slice reason;        /* owned, GONE: for the notice */
-        bool failed;                /* GONE: `reason` is an encoded `failed` message */
+        uint64_t member; /* how its table was published when it began, and must be; 0: not known */
+        struct birth *birth; /* owned, NULL: COMPLETE or GONE */
+        struct slice reason; /* owned, GONE: for the notice */
+        bool failed;         /* GONE: `reason` is an encoded `failed` message */
 };
 
 enum { SHAPE_MAGIC = 0x5a9e0001, SHAPE_HANDLE_MAX = 42 };
@@ -97,6 +98,7 @@ struct shape_record {
         struct slice definition, table; /* borrowed from the record */
         uint32_t *columns;              /* owned */
         uint32_t n_columns;
+        uint64_t member;
         bool has_filter;
         struct pg_snapshot filter; /* owned */
 };

@@ -15,12 +15,14 @@
 
 struct bus_peer;
 
-/* pg_current_snapshot() and the WAL insert position read right after it. */
+/* pg_current_snapshot() and the WAL insert position read right after it; as part of a shape's
+ * record, what they say of other transactions. */
 struct pg_snapshot {
         uint64_t xmin, xmax;
         uint64_t *xip;
         uint32_t n_xip;
         lsn_t insert_lsn;
+        uint64_t member; /* how its table was published then (catalog_glance.h); 0: not asked for */
 };
 
 /* Text of pg_current_snapshot(), "10:20:10,14,15". ERR_FORMAT. xip is owned: pg_snapshot_fini(). */
@@ -65,6 +67,8 @@ struct snapshot_options {
         uint32_t batch_bytes;          /* rows() is called about every so many bytes */
         uint32_t first_row_timeout_ms; /* 30 s in the protocol */
         uint32_t max_queue;
+        const char *publication; /* the table must be in it, seen from the snapshot; NULL: not asked
+                                    for. Outlives the pool */
 };
 
 struct snapshot_pool;

@@ -1,7 +1,11 @@
 /* The transaction of a snapshot: see snapshot_read.c for why the steps come in this order. */
+#include <stdio.h>
+
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/pg/membership.h"
 #include "common/pg/pg.h"
+#include "services/router/catalog_glance.h"
 #include "services/router/catalog_query.h"
 #include "services/router/snapshot_run.h"
 
@@ -131,10 +135,11 @@ void run_close_transaction(struct run *run, const char *how)
 static int parse_snapshot(const PGresult *res, struct pg_snapshot *out)
 {
         struct pg_snapshot s;
-        if (PQntuples(res) != 1 || PQnfields(res) != 2 ||
+        if (PQntuples(res) != 1 || PQnfields(res) != 3 ||
             pg_snapshot_parse(pg_value(res, 0, 0), &s) != 0)
                 return ERR_FORMAT;
         int err = lsn_parse(pg_value(res, 0, 1), &s.insert_lsn);
+        s.member = catalog_member(pg_value(res, 0, 2));
         if (err)
                 pg_snapshot_fini(&s);
         else
@@ -144,13 +149,32 @@ static int parse_snapshot(const PGresult *res, struct pg_snapshot *out)
 
 /* The position is read after the snapshot is taken (step 4), within one statement: the
  * transaction's snapshot exists before its first expression is evaluated. */
+static void put_take_snapshot(const struct run *run, struct buf *sql)
+{
+        const char *publication = run->reader->options->publication;
+        struct buf name;
+        char oid[16];
+        buf_puts(sql, "SELECT pg_catalog.pg_current_snapshot(),"
+                      " pg_catalog.pg_current_wal_insert_lsn(), ");
+        if (!publication) {
+                buf_puts(sql, "NULL");
+                return;
+        }
+        buf_init(&name, 2 * PG_PUBLICATION_NAME_BYTES);
+        pg_put_literal(&name, slice_cstr(publication));
+        snprintf(oid, sizeof(oid), "%u", (unsigned)run->table->oid);
+        pg_put_full_membership(sql, oid, buf_cstr(&name), PQserverVersion(run->reader->conn));
+        buf_fini(&name);
+}
+
 static int take_snapshot(struct run *run)
 {
         PGresult *res = NULL;
-        int err = execute(run,
-                          "SELECT pg_catalog.pg_current_snapshot(),"
-                          " pg_catalog.pg_current_wal_insert_lsn()",
-                          &res);
+        struct buf sql;
+        buf_init(&sql, SQL_MAX_BYTES);
+        put_take_snapshot(run, &sql);
+        int err = execute(run, buf_cstr(&sql), &res);
+        buf_fini(&sql);
         if (err)
                 return err;
         pg_snapshot_fini(&run->snapshot);
@@ -158,6 +182,10 @@ static int take_snapshot(struct run *run)
         if (err)
                 trouble_unexpected(&run->trouble, SLICE_LIT("malformed snapshot"));
         PQclear(res);
+        if (!err && run->reader->options->publication && run->snapshot.member == 0) {
+                trouble_refetch(&run->trouble); /* it was taken out since it was put in */
+                err = ERR_NOTFOUND;
+        }
         return err;
 }
 

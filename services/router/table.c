@@ -238,6 +238,8 @@ struct table *table_dup(const struct table *t)
         int err = table_decode(buf_slice(&bytes), &copy);
         SLUICE_ASSERT(err == 0);
         buf_fini(&bytes);
+        copy->member = t->member;
+        copy->hidden = t->hidden;
         copy->n_links = t->n_links;
         copy->links = mem_array(t->n_links ? t->n_links : 1, sizeof(*copy->links));
         for (size_t i = 0; i < t->n_links; i++)

@@ -58,6 +58,9 @@ struct table {
         struct tree_link *links; /* owned: all below; only in what the catalog has just said, and
                                     not encoded */
         size_t n_links;
+        /* likewise only in what the catalog has just said (catalog_glance.h) */
+        uint64_t member; /* 0: not published, or not asked for */
+        bool hidden;
 };
 
 enum { TABLE_MAGIC = 0x7ab1e001 };

@@ -20,7 +20,7 @@ const CASES = [
 ]
 
 const WAYS = [
-  ['the stream says so', { SLUICE_SCHEMA_PERIOD: '60m' }, true],
+  ['the stream says so', { SLUICE_SCHEMA_PERIOD: '60m', SLUICE_SCHEMA_GLANCE: '60m' }, true],
   ['the reconciler sees it', { ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD: '200ms' }, false],
 ]
 
