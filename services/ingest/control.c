@@ -3,11 +3,18 @@
 #include <stdatomic.h>
 
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/list.h"
 #include "common/base/mem.h"
 #include "common/svc/svc.h"
 
-enum { CONCURRENCY = 128, REQUEST_MAX_BYTES = 64 * 1024, RETRY_AFTER_S = 1 };
+enum {
+        CONCURRENCY = 128, /* also bounds what is held */
+        REQUEST_MAX_BYTES = 64 * 1024,
+        RETRY_AFTER_S = 1,
+        HOLD_MS = 5000 /* protocol §4.6 */
+};
 static const size_t REPLY_MAX_BYTES = (size_t)8 << 30; /* a replay is bounded by stream.c */
 
 struct control {
@@ -15,12 +22,16 @@ struct control {
         struct stream *stream;
         struct ensure *ensure;
         struct rpc_server *server;
-        bool closed; /* the loop's */
+        bool closed;      /* the loop's */
+        struct list held; /* struct pending, by deadline */
+        struct loop_timer *patience;
 };
 
 struct pending {
+        struct list node;
         struct control *control;
         struct rpc_call *call;
+        uint64_t deadline_ms; /* while held */
 };
 
 void control_reply(struct rpc_call *call, const union msg *m)
@@ -95,6 +106,60 @@ static void answer_replay(struct control *c, struct rpc_call *call, const struct
         buf_fini(&frames);
 }
 
+/* ---- ensure_table while no stream runs */
+
+static void watch_held(struct control *c)
+{
+        if (list_empty(&c->held)) {
+                loop_timer_cancel(c->patience);
+                return;
+        }
+        uint64_t deadline = LIST_OBJ(c->held.next, struct pending, node)->deadline_ms;
+        uint64_t now = clock_mono_ms();
+        loop_timer_set(c->patience, deadline > now ? deadline - now : 0);
+}
+
+static void hold(struct control *c, struct rpc_call *call)
+{
+        struct pending *p = mem_new(struct pending);
+        *p = (struct pending){.control = c, .call = call, .deadline_ms = clock_mono_ms() + HOLD_MS};
+        list_push_back(&c->held, &p->node);
+        watch_held(c);
+}
+
+static void on_patience(void *arg)
+{
+        struct control *c = arg;
+        uint64_t now = clock_mono_ms();
+        while (!list_empty(&c->held)) {
+                struct pending *p = LIST_OBJ(c->held.next, struct pending, node);
+                if (p->deadline_ms > now)
+                        break;
+                list_remove(&p->node);
+                refuse_not_active(p->call);
+                mem_free(p);
+        }
+        watch_held(c);
+}
+
+static void ensure_table(struct control *c, struct rpc_call *call, const struct msg_ensure_table *m)
+{
+        ensure_submit(c->ensure, call, m, stream_epoch(c->stream));
+}
+
+void control_resume(struct control *c)
+{
+        for (struct list *n; (n = list_pop_front(&c->held));) {
+                struct pending *p = LIST_OBJ(n, struct pending, node);
+                union msg m;
+                int err = msg_decode(rpc_call_body(p->call), &m);
+                SLUICE_ASSERT(err == 0 && m.type == MSG_ensure_table);
+                ensure_table(c, p->call, &m.ensure_table);
+                mem_free(p);
+        }
+        watch_held(c);
+}
+
 static void answer(struct control *c, struct rpc_call *call, const union msg *m)
 {
         union msg ok;
@@ -118,13 +183,16 @@ static void answer(struct control *c, struct rpc_call *call, const union msg *m)
         } else if (!active && m->type == MSG_hello) {
                 answer_status(c, call);
                 return;
+        } else if (!active && m->type == MSG_ensure_table) {
+                hold(c, call);
+                return;
         } else if (!active) {
                 refuse_not_active(call);
                 return;
         } else if (m->type == MSG_hello) {
                 granted = stream_hello(c->stream, &m->hello, &ok, &no);
         } else if (m->type == MSG_ensure_table) {
-                ensure_submit(c->ensure, call, &m->ensure_table, stream_epoch(c->stream));
+                ensure_table(c, call, &m->ensure_table);
                 return;
         } else {
                 no = (struct refusal){400, "not a request to ingest"};
@@ -155,7 +223,7 @@ static void on_call(void *arg, struct rpc_call *call)
 {
         struct control *c = arg;
         struct pending *p = mem_new(struct pending);
-        *p = (struct pending){c, call};
+        *p = (struct pending){.control = c, .call = call};
         loop_post(c->loop, on_loop, p);
 }
 
@@ -164,8 +232,11 @@ int control_open(struct control **out, const char *url, struct loop *loop, struc
 {
         struct control *c = mem_new(struct control);
         *c = (struct control){.loop = loop, .stream = stream, .ensure = ensure};
+        list_init(&c->held);
+        c->patience = loop_timer_new(loop, on_patience, c);
         int err = rpc_server_open(&c->server, url, CONCURRENCY, REQUEST_MAX_BYTES, on_call, c, why);
         if (err) {
+                loop_timer_free(c->patience);
                 mem_free(c);
                 return err;
         }
@@ -183,6 +254,9 @@ void control_close(struct control *c)
         if (!c)
                 return;
         c->closed = true;
+        for (struct list *n; (n = list_pop_front(&c->held));)
+                mem_free(LIST_OBJ(n, struct pending, node));
+        loop_timer_free(c->patience);
         rpc_server_close(c->server);
         loop_post(c->loop, free_control, c); /* behind the calls that still name it */
 }

@@ -25,6 +25,11 @@ static struct {
         struct control *control;
 } self;
 
+static void on_active(void)
+{
+        control_resume(self.control);
+}
+
 static void on_room(void *arg)
 {
         (void)arg;
@@ -108,7 +113,7 @@ static void make_parts(void)
         self.lineage = lineage_new(self.loop, c->database_url, c->ca_file, on_lineage, NULL);
         self.sweep = loop_timer_new(self.loop, on_sweep, NULL);
         loop_timer_set(self.sweep, SWEEP_MS);
-        self.repl = repl_new(self.loop, c, &self.names, self.stream);
+        self.repl = repl_new(self.loop, c, &self.names, self.stream, on_active);
 }
 
 int ingest_start(struct loop *loop, void *conf, struct buf *why)

@@ -6,7 +6,12 @@
 void peers_begin(struct peers *p, uint32_t n, const struct term *term)
 {
         SLUICE_ASSERT(n > 0 && n <= PEERS_MAX && term->epoch > 0);
-        *p = (struct peers){.term = *term, .n = n, .confirmed = term->start};
+        uint64_t claimed = p->claimed;
+        *p = (struct peers){.term = *term,
+                            .n = n,
+                            .confirmed = term->start,
+                            .claimed = claimed,
+                            .disproved = claimed};
 }
 
 /* Is what the router has a prefix of this database's WAL, and does the slot go back far enough to
@@ -16,7 +21,8 @@ static bool can_continue(const struct peers *p, const struct msg_hello *hello, l
         const struct term *t = &p->term;
         lsn_t applied = {hello->applied_lsn};
         bool same_history = hello->system_id == 0 ||
-                            (hello->system_id == t->system_id && hello->timeline == t->timeline);
+                            (hello->system_id == t->system_id && hello->timeline == t->timeline &&
+                             hello->epoch <= t->epoch && hello->epoch >= t->slot_epoch);
         lsn_t newest = lsn_cmp(reach, t->known) > 0 ? reach : t->known;
         return same_history && lsn_cmp(applied, newest) <= 0 && lsn_cmp(applied, p->confirmed) >= 0;
 }
@@ -42,6 +48,14 @@ enum hello_verdict peers_hello(struct peers *p, const struct msg_hello *hello,
         lsn_t applied = {hello->applied_lsn}, synced = {hello->synced_lsn};
         bool has_nothing = applied.v == 0;
         uint64_t next_seq;
+        bool same_system =
+                hello->system_id == p->term.system_id && hello->timeline == p->term.timeline;
+        if (!has_nothing && same_system && hello->epoch > p->term.epoch &&
+            hello->epoch > p->disproved) {
+                if (hello->epoch > p->claimed)
+                        p->claimed = hello->epoch;
+                return HELLO_AHEAD;
+        }
         if (has_nothing || !can_continue(p, hello, reach)) {
                 /* Nothing of the past is needed, so nothing of it must become durable. */
                 follow(p, hello->router, window_next_seq(window), reach, reach, !has_nothing, ok);

@@ -31,12 +31,19 @@ struct term {
         lsn_t start; /* the stream has every transaction that commits after it */
         lsn_t known; /* WAL existed up to here when the stream started: nobody can have more, but
                         from this stream */
+        uint64_t slot_epoch; /* the term in which we made the slot; 0: we found it. What a router
+                                has from before is of no use, wherever it says it is */
 };
 
 struct peers {
         struct term term;
         uint32_t n;
         lsn_t confirmed; /* what Postgres was told last, as a position of this kind (feedback.h) */
+        /* Epochs later than ours that routers have followed: the highest that was claimed, and the
+         * highest claimed before this term began. Either somebody else leads, or the database has
+         * gone back: a term that begins after the claim, with the lock, and is still not later,
+         * tells. */
+        uint64_t claimed, disproved;
         struct peer list[PEERS_MAX];
 };
 
@@ -45,6 +52,7 @@ void peers_begin(struct peers *p, uint32_t n, const struct term *term);
 enum hello_verdict {
         HELLO_FOLLOW,  /* answer with *ok */
         HELLO_RESTART, /* the window does not reach back far enough, the slot does */
+        HELLO_AHEAD,   /* it has followed a later epoch: another term must find out why */
         HELLO_UNKNOWN  /* no such router */
 };
 

@@ -21,7 +21,7 @@ static struct msg_hello hello_of(uint64_t router, uint64_t applied, uint64_t syn
 static void test_hello(void **state)
 {
         (void)state;
-        struct peers p;
+        struct peers p = {0};
         struct msg_hello_ok ok;
         struct window *w = window_new(1000, 16, TERM.start);
         peers_begin(&p, 2, &TERM);
@@ -54,17 +54,72 @@ static void test_hello(void **state)
         window_free(w);
 }
 
-static void expect_purge(struct msg_hello hello)
+static void expect_purge_in(const struct term *term, struct msg_hello hello)
 {
-        struct peers p;
+        struct peers p = {0};
         struct msg_hello_ok ok;
         struct window *w = window_new(1000, 16, TERM.start);
-        peers_begin(&p, 1, &TERM);
+        peers_begin(&p, 1, term);
         push(w, 200);
         assert_int_equal(peers_hello(&p, &hello, w, (lsn_t){200}, &ok), HELLO_FOLLOW);
         assert_true(ok.purge);
         assert_int_equal(ok.next_seq, 2);
         assert_int_equal(ok.start_lsn, 200);
+        window_free(w);
+}
+
+static void expect_purge(struct msg_hello hello)
+{
+        expect_purge_in(&TERM, hello);
+}
+
+/* Whoever followed an earlier term cannot go on from a slot that was made in this one, even where
+ * the positions would allow it; who followed this one can. */
+static void test_slot_made_now(void **state)
+{
+        (void)state;
+        struct term term = TERM;
+        struct peers p = {0};
+        struct msg_hello_ok ok;
+        struct msg_hello hello = hello_of(0, 200, 200);
+        struct window *w = window_new(1000, 16, TERM.start);
+        term.slot_epoch = term.epoch;
+        expect_purge_in(&term, hello);
+        peers_begin(&p, 1, &term);
+        push(w, 200);
+        hello.epoch = term.epoch;
+        assert_int_equal(peers_hello(&p, &hello, w, (lsn_t){200}, &ok), HELLO_FOLLOW);
+        assert_false(ok.purge);
+        window_free(w);
+}
+
+/* A router that has followed a later epoch: of another leader, or of a database that has gone back.
+ */
+static void test_later_epoch(void **state)
+{
+        (void)state;
+        struct peers p = {0};
+        struct msg_hello_ok ok;
+        struct msg_hello hello = hello_of(0, 200, 200);
+        struct term next = TERM;
+        struct window *w = window_new(1000, 16, TERM.start);
+        push(w, 200);
+        hello.epoch = TERM.epoch + 5;
+        peers_begin(&p, 1, &TERM);
+        for (int i = 0; i < 2; i++) /* this term cannot tell */
+                assert_int_equal(peers_hello(&p, &hello, w, (lsn_t){200}, &ok), HELLO_AHEAD);
+
+        next.epoch = TERM.epoch + 1; /* the next one is not later either: the database went back */
+        peers_begin(&p, 1, &next);
+        assert_int_equal(peers_hello(&p, &hello, w, (lsn_t){200}, &ok), HELLO_FOLLOW);
+        assert_true(ok.purge);
+
+        hello.epoch = TERM.epoch + 9; /* which says nothing about a claim that is higher still */
+        assert_int_equal(peers_hello(&p, &hello, w, (lsn_t){200}, &ok), HELLO_AHEAD);
+        next.epoch = TERM.epoch + 10; /* this term is later: somebody else led between */
+        peers_begin(&p, 1, &next);
+        assert_int_equal(peers_hello(&p, &hello, w, (lsn_t){200}, &ok), HELLO_FOLLOW);
+        assert_false(ok.purge);
         window_free(w);
 }
 
@@ -83,7 +138,7 @@ static void test_purge(void **state)
 static void test_restart(void **state)
 {
         (void)state;
-        struct peers p;
+        struct peers p = {0};
         struct msg_hello_ok ok;
         struct window *w = window_new(1000, 16, TERM.start);
         peers_begin(&p, 2, &TERM);
@@ -99,7 +154,7 @@ static void test_restart(void **state)
 static void test_ack(void **state)
 {
         (void)state;
-        struct peers p;
+        struct peers p = {0};
         struct msg_hello_ok ok;
         struct window *w = window_new(1000, 16, TERM.start);
         lsn_t reach = {600};
@@ -133,7 +188,7 @@ static void test_confirm(void **state)
         (void)state;
         uint64_t seed = 3;
         for (int round = 0; round < 300; round++) {
-                struct peers p;
+                struct peers p = {0};
                 uint32_t n = 1 + (uint32_t)(test_random(&seed) % 4);
                 uint64_t synced[4], before = TERM.start.v;
                 bool heard[4] = {false};
@@ -184,9 +239,10 @@ static void test_status(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_hello),   cmocka_unit_test(test_purge),
-                cmocka_unit_test(test_restart), cmocka_unit_test(test_ack),
-                cmocka_unit_test(test_confirm), cmocka_unit_test(test_status),
+                cmocka_unit_test(test_hello),         cmocka_unit_test(test_purge),
+                cmocka_unit_test(test_slot_made_now), cmocka_unit_test(test_later_epoch),
+                cmocka_unit_test(test_restart),       cmocka_unit_test(test_ack),
+                cmocka_unit_test(test_confirm),       cmocka_unit_test(test_status),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

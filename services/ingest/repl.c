@@ -37,6 +37,7 @@ struct insistence {
 struct repl {
         struct loop *loop;
         struct stream *stream;
+        void (*on_active)(void);
         enum repl_state state;
         struct setup setup;
         /* worker */
@@ -345,6 +346,7 @@ static void begin_stream(struct repl *r)
                  (unsigned)(t->start.v >> 32), (unsigned)(t->start.v & UINT32_MAX),
                  (unsigned long long)t->epoch);
         svc_set_state(SVC_ACTIVE, "");
+        r->on_active();
         if (send_status(r))
                 read_on_later(
                         r); /* libpq may have read more than the answer to START_REPLICATION */
@@ -451,11 +453,13 @@ static void begin_setup(void *arg)
 /* ---- life */
 
 struct repl *repl_new(struct loop *loop, const struct ingest_conf *conf,
-                      const struct object_names *names, struct stream *stream)
+                      const struct object_names *names, struct stream *stream,
+                      void (*on_active)(void))
 {
         struct repl *r = mem_new(struct repl);
         r->loop = loop;
         r->stream = stream;
+        r->on_active = on_active;
         r->backoff_ms = BACKOFF_FIRST_MS;
         r->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         SLUICE_ASSERT(r->cancel_fd >= 0);

@@ -29,8 +29,10 @@
 
 struct repl;
 
+/* `on_active` runs on the loop each time that a stream has begun. */
 struct repl *repl_new(struct loop *loop, const struct ingest_conf *conf,
-                      const struct object_names *names, struct stream *stream);
+                      const struct object_names *names, struct stream *stream,
+                      void (*on_active)(void));
 /* Waits for the worker, which gives up at once unless it is connecting (SETUP_CONNECT_TIMEOUT_S).
  */
 void repl_free(struct repl *r);

@@ -16,9 +16,13 @@
 enum {
         LOCK_RETRY_MS = 200,
         SLOT_RETRY_MS = 50,
-        SLOT_BUSY_MS = 10000,   /* how long a slot may stay in use by a connection that is ending */
+        SLOT_STALE_MS = 1000, /* how long a slot may stay in use by a connection that is ending */
+        SLOT_BUSY_MS = 5000,
+        LOCK_STALE_MS = 10000,  /* likewise the lock, when nothing is done with it */
         SLOT_PATIENCE_MS = 5000 /* after that, say what creating the slot waits for */
 };
+
+#define APPLICATION_NAME "sluice-ingest"
 
 const char *setup_waiting_text(bool had_lock)
 {
@@ -148,7 +152,7 @@ static int connect_server(struct setup *s)
 {
         struct pg_options o = {.url = s->url,
                                .ca_file = s->ca_file,
-                               .application_name = "sluice-ingest",
+                               .application_name = APPLICATION_NAME,
                                .kind = PG_REPLICATION,
                                .connect_timeout_s = SETUP_CONNECT_TIMEOUT_S};
         struct buf why;
@@ -223,12 +227,52 @@ static int check_server(struct setup *s)
 
 /* ---- lock */
 
+static int end_backend(struct setup *s, uint64_t pid, const char *what)
+{
+        char sql[128];
+        snprintf(sql, sizeof(sql), "SELECT pg_catalog.pg_terminate_backend(%u)", (unsigned)pid);
+        log_warning("stale_connection_ended",
+                    "process %u of Postgres serves an ingest that is gone and holds %s: ended",
+                    (unsigned)pid, what);
+        return run(s, sql, NULL, NULL);
+}
+
+/* A leader streams, or a statement of its setup runs. A connection that holds the lock, has done
+ * nothing for a while and does not use the slot belongs to an ingest that is gone, though the
+ * server does not know it (protocol §7.2). */
+static int end_stale_holder(struct setup *s)
+{
+        char sql[1024];
+        snprintf(sql, sizeof(sql),
+                 "SELECT a.pid::text FROM pg_catalog.pg_locks l"
+                 " JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+                 " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
+                 " AND l.database = (SELECT oid FROM pg_catalog.pg_database"
+                 "  WHERE datname = pg_catalog.current_database())"
+                 " AND (l.classid::int8 << 32 | l.objid::int8) = hashtext('%s')::int8"
+                 " AND a.state = 'idle' AND a.usename = current_user"
+                 " AND a.application_name = '" APPLICATION_NAME "'"
+                 " AND a.state_change < pg_catalog.clock_timestamp() - interval '%d ms'"
+                 " AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots"
+                 "  WHERE slot_name = '%s' AND active)",
+                 s->names.slot, LOCK_STALE_MS, s->names.slot);
+        PGresult *res;
+        uint64_t pid = 0;
+        int err = run(s, sql, &res, NULL);
+        if (err)
+                return err;
+        bool stale = PQntuples(res) > 0 && slice_parse_u64(pg_value(res, 0, 0), &pid) == 0;
+        PQclear(res);
+        return stale ? end_backend(s, pid, "the leader's lock") : 0;
+}
+
 static int take_lock(struct setup *s)
 {
         char sql[256];
         snprintf(sql, sizeof(sql), "SELECT pg_catalog.pg_try_advisory_lock(hashtext('%s'))",
                  s->names.slot);
         bool waiting = false;
+        uint64_t looked_ms = clock_mono_ms();
         for (;;) {
                 PGresult *res;
                 int err = run_rows(s, sql, 1, &res);
@@ -250,6 +294,10 @@ static int take_lock(struct setup *s)
                         waiting = true;
                 }
                 err = wait_for(s, -1, 0, LOCK_RETRY_MS);
+                if (!err && clock_mono_ms() - looked_ms >= LOCK_STALE_MS) {
+                        looked_ms = clock_mono_ms();
+                        err = end_stale_holder(s);
+                }
                 if (err)
                         return err;
         }
@@ -344,7 +392,10 @@ static int make_publication(struct setup *s)
 
 struct slot {
         bool exists, active, lost;
+        bool stale; /* active for a connection of an ingest, though we hold the lock */
+        uint64_t pid;
         lsn_t confirmed;
+        char user[PG_NAME_BYTES]; /* application name of the connection that uses it */
 };
 
 static int check_slot_kind(struct setup *s, const PGresult *res)
@@ -362,8 +413,12 @@ static int look_at_slot(struct setup *s, struct slot *out)
         char sql[512];
         snprintf(sql, sizeof(sql),
                  "SELECT plugin, database = pg_catalog.current_database(), active,"
-                 " wal_status IS NOT DISTINCT FROM 'lost', confirmed_flush_lsn, temporary"
-                 " FROM pg_catalog.pg_replication_slots WHERE slot_name = '%s'",
+                 " wal_status IS NOT DISTINCT FROM 'lost', confirmed_flush_lsn,"
+                 " coalesce(active_pid, 0)::text, application_name,"
+                 " application_name = '" APPLICATION_NAME "' AND usename = current_user"
+                 " FROM pg_catalog.pg_replication_slots"
+                 " LEFT JOIN pg_catalog.pg_stat_activity ON pid = active_pid"
+                 " WHERE slot_name = '%s'",
                  s->names.slot);
         PGresult *res;
         int err = run(s, sql, &res, NULL);
@@ -375,24 +430,35 @@ static int look_at_slot(struct setup *s, struct slot *out)
                 out->active = is_true(res, 2);
                 out->lost = is_true(res, 3);
                 (void)lsn_parse(pg_value(res, 0, 4), &out->confirmed);
+                (void)slice_parse_u64(pg_value(res, 0, 5), &out->pid);
+                snprintf(out->user, sizeof(out->user), "%s", PQgetvalue(res, 0, 6));
+                out->stale = is_true(res, 7);
         }
         PQclear(res);
         return err;
 }
 
-/* The last leader's connection may need a moment to let go of it. */
+/* The last leader's connection may need a moment to let go of it. One that does not is not a
+ * leader's any more: we hold the lock. */
 static int wait_for_slot(struct setup *s, struct slot *out)
 {
-        uint64_t since = clock_mono_ms();
+        uint64_t since = clock_mono_ms(), ended = 0;
         for (;;) {
                 int err = look_at_slot(s, out);
                 if (err || !out->active)
                         return err;
-                if (clock_mono_ms() - since >= SLOT_BUSY_MS)
+                uint64_t waited = clock_mono_ms() - since;
+                if (waited >= SLOT_STALE_MS && out->stale && ended != out->pid) {
+                        err = end_backend(s, out->pid, s->names.slot);
+                        ended = out->pid;
+                }
+                if (!err && waited >= SLOT_BUSY_MS)
                         return fail(s, PG_FAIL_RETRY,
-                                    "replication slot %s is in use by another "
-                                    "connection",
-                                    s->names.slot);
+                                    "replication slot %s is in use by another connection, process "
+                                    "%u of Postgres, application '%s'",
+                                    s->names.slot, (unsigned)out->pid, out->user);
+                if (err)
+                        return err;
                 err = wait_for(s, -1, 0, SLOT_RETRY_MS);
                 if (err)
                         return err;
@@ -417,7 +483,7 @@ static void hasten_slot(struct setup *s)
 {
         struct pg_options o = {.url = s->url,
                                .ca_file = s->ca_file,
-                               .application_name = "sluice-ingest",
+                               .application_name = APPLICATION_NAME,
                                .connect_timeout_s = SETUP_CONNECT_TIMEOUT_S,
                                .statement_timeout_ms = SLOT_PATIENCE_MS};
         PGconn *conn;
@@ -460,6 +526,7 @@ static int create_slot(struct setup *s)
                            buf_cstr(&line));
                 buf_fini(&line);
         } else {
+                s->made_slot = true;
                 log_info("slot_created", "replication slot %s was created", s->names.slot);
         }
         PQclear(res);
@@ -512,6 +579,10 @@ static int begin_term(struct setup *s)
         ok = !lsn_parse(pg_value(res, 0, 0), &s->term.known);
         PQclear(res);
         s->term.epoch = (uint64_t)(s->term.timeline & 0xffff) << 48 | (xid & 0xffffffffffffULL);
+        if (s->made_slot)
+                s->slot_epoch = s->term.epoch;
+        s->made_slot = false;
+        s->term.slot_epoch = s->slot_epoch;
         return ok ? 0 : fail(s, PG_FAIL_RETRY, "unexpected answer to pg_current_wal_insert_lsn()");
 }
 
@@ -548,7 +619,7 @@ void setup_run(struct setup *s)
                                                        start_streaming};
         SLUICE_ASSERT(s->conn == NULL);
         s->err = 0;
-        s->had_lock = s->complained = false;
+        s->had_lock = s->complained = s->made_slot = false;
         s->why[0] = '\0';
         for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && !s->err; i++)
                 s->err = steps[i](s);

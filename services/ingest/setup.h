@@ -27,13 +27,15 @@ struct setup {
         /* given */
         const char *url, *ca_file;
         struct object_names names;
-        int cancel_fd;  /* becomes readable: give up. Borrowed */
-        bool drop_slot; /* the last stream said that the slot is of no use any more */
+        int cancel_fd;       /* becomes readable: give up. Borrowed */
+        bool drop_slot;      /* the last stream said that the slot is of no use any more */
+        uint64_t slot_epoch; /* of struct term: kept from one attempt to the next */
         /* result: err 0 and a connection that streams; or ERR_CANCELLED; or ERR_DB with a line in
          * `why` */
         int err;
         enum pg_failure failure;
         bool complained; /* about a slot that takes long */
+        bool made_slot;  /* now */
         bool had_lock;   /* which of the messages of protocol §4.6 applies */
         PGconn *conn;
         struct term term;

@@ -315,18 +315,24 @@ static void settle(struct stream *s)
                 s->o.on_confirmed(s->o.arg);
 }
 
-static void ask_restart(struct stream *s, const struct msg_hello *m)
+static void ask_restart(struct stream *s, const struct msg_hello *m, bool ahead)
 {
         uint64_t now = clock_mono_ms();
         if (now - s->restarted_ms < RESTART_EVERY_MS)
                 return;
         s->restarted_ms = now;
-        log_info(
-                "stream_restart",
-                "router %u needs changes after %llX/%llX, which the window has no longer: starting "
-                "again from the slot",
-                (unsigned)m->router, (unsigned long long)(m->applied_lsn >> 32),
-                (unsigned long long)(m->applied_lsn & UINT32_MAX));
+        if (ahead)
+                log_warning("stream_contested",
+                            "router %u has followed epoch %llu, later than this one: starting "
+                            "again, to see whether another ingest leads or the database has gone "
+                            "back",
+                            (unsigned)m->router, (unsigned long long)m->epoch);
+        else
+                log_info("stream_restart",
+                         "router %u needs changes after %llX/%llX, which the window has no longer: "
+                         "starting again from the slot",
+                         (unsigned)m->router, (unsigned long long)(m->applied_lsn >> 32),
+                         (unsigned long long)(m->applied_lsn & UINT32_MAX));
         s->o.on_restart(s->o.arg);
 }
 
@@ -334,8 +340,8 @@ static void log_hello(const struct msg_hello *m, const struct msg_hello_ok *ok)
 {
         if (ok->purge)
                 log_warning("router_purge",
-                            "router %u follows another database, or WAL it needs is gone: it must "
-                            "drop its shapes",
+                            "router %u follows another history of the database, or WAL it needs is "
+                            "gone: it must drop its shapes",
                             (unsigned)m->router);
         else
                 log_info("router_hello", "router %u follows epoch %llu from batch %llu",
@@ -357,8 +363,9 @@ bool stream_hello(struct stream *s, const struct msg_hello *m, union msg *ok, st
                 if (!loop_timer_armed(s->remind))
                         loop_timer_set(s->remind, REMIND_MS);
                 return true;
+        case HELLO_AHEAD:
         case HELLO_RESTART:
-                ask_restart(s, m);
+                ask_restart(s, m, m->epoch > s->peers.term.epoch);
                 *no = (struct refusal){503, "the stream starts again from the slot"};
                 return false;
         case HELLO_UNKNOWN:

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base/assert.h"
 #include "common/base/clock.h"
@@ -54,7 +55,7 @@ struct follow {
         struct loop_timer *tick;
 
         pthread_mutex_t lock;
-        pthread_cond_t answers;
+        pthread_cond_t answers; /* to follow_ask(); or another leader */
         bool running;
         int leader; /* index, -1: seeking */
         struct gap gap;
@@ -305,6 +306,7 @@ static void join(struct follow *f, const struct link *link, const struct msg_hel
                                 .start = {ok->start_lsn},
                                 .purge = ok->purge};
         writer_join(f->o.writer, &j);
+        pthread_cond_broadcast(&f->answers);
         count(METRIC_HELLOS, 1);
         log_info("stream_joined", "following epoch %" PRIu64 " from batch %" PRIu64 "%s", ok->epoch,
                  ok->next_seq, ok->purge ? "; all shapes are dropped" : "");
@@ -470,29 +472,55 @@ static void on_answer(void *arg, int err, struct bus_msg *reply)
                 free_ask(a);
 }
 
-int follow_ask(struct follow *f, struct slice request, uint32_t timeout_ms, struct buf *reply)
+/* With the lock, which is given up meanwhile. */
+static int wait_for_leader(struct follow *f, uint64_t deadline_ms)
+{
+        struct timespec at = {.tv_sec = (time_t)(deadline_ms / 1000),
+                              .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
+        while (f->running && f->leader < 0)
+                if (pthread_cond_timedwait(&f->answers, &f->lock, &at) != 0)
+                        return f->leader < 0 ? ERR_CLOSED : 0;
+        return f->running ? 0 : ERR_CANCELLED;
+}
+
+/* Likewise. ERR_AGAIN: another leader has taken over, who was not asked. */
+static int ask_leader(struct follow *f, struct slice request, uint32_t timeout_ms,
+                      struct buf *reply)
 {
         struct ask *a = mem_new(struct ask);
         a->follow = f;
         buf_init(&a->reply, reply->max);
-        pthread_mutex_lock(&f->lock);
-        int err = !f->running ? ERR_CANCELLED
-                  : f->leader < 0
-                          ? ERR_CLOSED
-                          : rpc_send(f->links[f->leader].rpc, request, timeout_ms, on_answer, a);
-        bool sent = err == 0;
-        while (sent && !a->answered && f->running)
-                pthread_cond_wait(&f->answers, &f->lock);
-        if (sent)
-                err = a->answered ? a->err : ERR_CANCELLED;
-        a->left = sent && !a->answered;
-        bool left = a->left;
-        pthread_mutex_unlock(&f->lock);
-        if (left)
+        int asked = f->leader;
+        int err = rpc_send(f->links[asked].rpc, request, timeout_ms, on_answer, a);
+        if (err) {
+                free_ask(a);
                 return err;
+        }
+        while (!a->answered && f->running && (f->leader < 0 || f->leader == asked))
+                pthread_cond_wait(&f->answers, &f->lock);
+        if (!a->answered) {
+                a->left = true; /* the callback frees it */
+                return f->running ? ERR_AGAIN : ERR_CANCELLED;
+        }
+        err = a->err;
         if (!err)
                 buf_put_slice(reply, buf_slice(&a->reply));
         free_ask(a);
+        return err;
+}
+
+int follow_ask(struct follow *f, struct slice request, uint32_t timeout_ms, uint32_t leader_ms,
+               struct buf *reply)
+{
+        uint64_t deadline_ms = clock_mono_ms() + leader_ms;
+        int err;
+        pthread_mutex_lock(&f->lock);
+        do {
+                err = wait_for_leader(f, deadline_ms);
+                if (!err)
+                        err = ask_leader(f, request, timeout_ms, reply);
+        } while (err == ERR_AGAIN);
+        pthread_mutex_unlock(&f->lock);
         return err;
 }
 
@@ -527,7 +555,11 @@ int follow_open(struct follow **out, const struct follow_options *o, struct buf 
         f->o = *o;
         f->leader = -1;
         pthread_mutex_init(&f->lock, NULL);
-        pthread_cond_init(&f->answers, NULL);
+        pthread_condattr_t attr;
+        pthread_condattr_init(&attr);
+        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        pthread_cond_init(&f->answers, &attr);
+        pthread_condattr_destroy(&attr);
         f->tick = loop_timer_new(o->loop, on_tick, f);
         struct shapelog_place place = writer_place(o->writer);
         f->system_id = place.system_id;

@@ -41,8 +41,10 @@ void follow_applied(struct follow *f, uint64_t epoch, uint64_t seq, lsn_t applie
 void follow_synced(struct follow *f, lsn_t synced);
 /* The writer cannot continue the stream. */
 void follow_lost(struct follow *f);
-/* A request to the leader, blocking: its reply is appended to `reply`. ERR_CLOSED: there is no
- * leader; ERR_TIMEOUT, ERR_CANCELLED. */
-int follow_ask(struct follow *f, struct slice request, uint32_t timeout_ms, struct buf *reply);
+/* A request to the leader, blocking: its reply is appended to `reply`. When there is no leader, one
+ * is waited for, and when another takes over it is asked again: the request must be idempotent.
+ * ERR_CLOSED: no leader within `leader_ms`; ERR_TIMEOUT, ERR_CANCELLED. */
+int follow_ask(struct follow *f, struct slice request, uint32_t timeout_ms, uint32_t leader_ms,
+               struct buf *reply);
 
 #endif

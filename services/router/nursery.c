@@ -7,7 +7,12 @@
 #include "common/wire/msg.h"
 #include "services/router/reply.h"
 
-enum { ENSURE_TIMEOUT_MS = 60000, REPLY_MAX_BYTES = 1 << 20, RETRY_AFTER_S = 10 };
+enum {
+        ENSURE_TIMEOUT_MS = 60000,
+        LEADER_MS = 5000 /* protocol §4.6 */,
+        REPLY_MAX_BYTES = 1 << 20,
+        RETRY_AFTER_S = 10
+};
 
 /* One call of a worker on its way to the writer. */
 struct step {
@@ -164,7 +169,7 @@ static int on_ensure_table(void *arg, const struct table *t, struct snapshot_fai
         buf_init(&request, REPLY_MAX_BYTES);
         buf_init(&reply, REPLY_MAX_BYTES);
         msg_encode(&request, &m);
-        int err = follow_ask(n->follow, buf_slice(&request), ENSURE_TIMEOUT_MS, &reply);
+        int err = follow_ask(n->follow, buf_slice(&request), ENSURE_TIMEOUT_MS, LEADER_MS, &reply);
         if (err)
                 err = refuse(failure, body, "Database connection not available");
         else
