@@ -21,6 +21,7 @@
         X(DENIED, "permission denied")                                                             \
         X(DB, "database error")                                                                    \
         X(CONF, "configuration error")                                                             \
+        X(HISTORY, "another history of the database")                                              \
         X(CANCELLED, "cancelled")
 
 enum err_code {

@@ -46,6 +46,8 @@ enum hello_verdict peers_hello(struct peers *p, const struct msg_hello *hello,
         if (hello->router >= p->n)
                 return HELLO_UNKNOWN;
         lsn_t applied = {hello->applied_lsn}, synced = {hello->synced_lsn};
+        if (lsn_cmp(synced, applied) > 0)
+                synced = applied;
         bool has_nothing = applied.v == 0;
         uint64_t next_seq;
         bool same_system =
@@ -61,10 +63,16 @@ enum hello_verdict peers_hello(struct peers *p, const struct msg_hello *hello,
                 follow(p, hello->router, window_next_seq(window), reach, reach, !has_nothing, ok);
                 return HELLO_FOLLOW;
         }
+        /* who has not followed this term sees all of it: the router compares it with what it has */
+        bool known = hello->epoch == p->term.epoch;
+        if (!known && window_first_seq(window) > 1)
+                return HELLO_RESTART;
+        if (!known) {
+                follow(p, hello->router, 1, p->term.start, synced, false, ok);
+                return HELLO_FOLLOW;
+        }
         if (!window_find(window, applied, &next_seq))
                 return HELLO_RESTART;
-        if (lsn_cmp(synced, applied) > 0)
-                synced = applied;
         follow(p, hello->router, next_seq, applied, synced, false, ok);
         return HELLO_FOLLOW;
 }

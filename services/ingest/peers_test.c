@@ -36,7 +36,15 @@ static void test_hello(void **state)
         assert_int_equal(ok.next_seq, 3);
         assert_int_equal(ok.start_lsn, 300);
 
+        struct msg_hello of_last_term = hello_of(1, 200, 250); /* compares it with what it has */
+        assert_int_equal(peers_hello(&p, &of_last_term, w, reach, &ok), HELLO_FOLLOW);
+        assert_false(ok.purge);
+        assert_int_equal(ok.next_seq, 1);
+        assert_int_equal(ok.start_lsn, 100);
+        assert_int_equal(p.list[1].synced.v, 200);
+
         struct msg_hello behind = hello_of(1, 200, 150);
+        behind.epoch = TERM.epoch;
         assert_int_equal(peers_hello(&p, &behind, w, reach, &ok), HELLO_FOLLOW);
         assert_false(ok.purge);
         assert_int_equal(ok.next_seq, 2);
@@ -44,7 +52,8 @@ static void test_hello(void **state)
         assert_int_equal(p.list[1].synced.v, 150);
 
         struct msg_hello beyond_stream =
-                hello_of(1, 450, 450); /* followed an earlier epoch further */
+                hello_of(1, 450, 450); /* knows more of the WAL than this term has brought */
+        beyond_stream.epoch = TERM.epoch;
         assert_int_equal(peers_hello(&p, &beyond_stream, w, reach, &ok), HELLO_FOLLOW);
         assert_false(ok.purge);
         assert_int_equal(ok.next_seq, 3);
@@ -144,8 +153,10 @@ static void test_restart(void **state)
         peers_begin(&p, 2, &TERM);
         push(w, 200);
         push(w, 300);
-        struct msg_hello behind = hello_of(1, 150, 150);
+        struct msg_hello behind = hello_of(1, 150, 150), of_last_term = hello_of(1, 250, 250);
+        behind.epoch = TERM.epoch;
         window_release(w, 1);
+        assert_int_equal(peers_hello(&p, &of_last_term, w, (lsn_t){300}, &ok), HELLO_RESTART);
         assert_int_equal(peers_hello(&p, &behind, w, (lsn_t){300}, &ok), HELLO_RESTART);
         assert_false(p.list[1].heard);
         window_free(w);

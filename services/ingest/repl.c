@@ -14,8 +14,9 @@
 #include "services/ingest/setup.h"
 
 enum {
-        BACKOFF_FIRST_MS = 1000,
-        BACKOFF_LAST_MS = 10000,
+        /* clients that wait for us wait for five seconds */
+        BACKOFF_FIRST_MS = 250,
+        BACKOFF_LAST_MS = 2000,
         LASTED_MS = 10000,   /* a stream that lasted so long is tried again at once */
         ACK_STATUS_MS = 100, /* acknowledgements come by the batch: one status update for many */
         MESSAGES_PER_TURN = 512, /* then the loop's other work has its turn */
@@ -359,8 +360,8 @@ static void setup_failed(struct repl *r)
                 svc_fail(1, "database_unusable", "%s", r->setup.why);
                 return;
         }
-        log_warning("setup_failed", "no replication stream: %s; trying again in %llu s",
-                    r->setup.why, (unsigned long long)(r->backoff_ms / 1000));
+        log_warning("setup_failed", "no replication stream: %s; trying again in %llu ms",
+                    r->setup.why, (unsigned long long)r->backoff_ms);
         show_outage(r->setup.had_lock, r->setup.why);
         back_off(r);
 }

@@ -18,7 +18,7 @@ enum {
         SLOT_RETRY_MS = 50,
         SLOT_STALE_MS = 1000, /* how long a slot may stay in use by a connection that is ending */
         SLOT_BUSY_MS = 5000,
-        LOCK_STALE_MS = 10000,  /* likewise the lock, when nothing is done with it */
+        LOCK_STALE_MS = 5000,  /* likewise the lock, when nothing is done with it */
         SLOT_PATIENCE_MS = 5000 /* after that, say what creating the slot waits for */
 };
 

@@ -98,9 +98,9 @@ static void rollback_all(struct engine *e)
         }
 }
 
-static void end_txn(struct engine *e, const struct cursor *c, lsn_t commit)
+static void end_txn(struct engine *e, const struct cursor *c, const struct change_txn *txn)
 {
-        *c->commit = commit;
+        *c->commit = txn->commit_lsn;
         *c->open = (lsn_t){0};
         if (c->only) {
                 if (c->only->pending && c->only->pending->open_tx)
@@ -109,16 +109,34 @@ static void end_txn(struct engine *e, const struct cursor *c, lsn_t commit)
         }
         for (struct list *n; (n = list_pop_front(&e->touched));)
                 settle(e, LIST_OBJ(n, struct pending, touched));
-        if (lsn_cmp(e->place.applied, commit) < 0)
-                e->place.applied = commit;
+        e->place.xid = txn->xid;
+        if (lsn_cmp(e->place.applied, txn->commit_lsn) < 0)
+                e->place.applied = txn->commit_lsn;
         count(METRIC_TRANSACTIONS, 1);
 }
 
-/* Whether this part is to be applied. 0, or ERR_RANGE: parts before it are missing. */
+/* What was applied up to place.commit was in the stream, and nothing else up to place.applied. */
+static int check_history(struct engine *e, const struct change_txn *txn)
+{
+        int at = lsn_cmp(txn->commit_lsn, e->place.commit);
+        if (e->expected.v != 0 && at >= 0) {
+                if (at > 0 || txn->xid != e->place.xid)
+                        return ERR_HISTORY;
+                e->expected = (lsn_t){0};
+        }
+        return at > 0 && txn->first_part && lsn_cmp(txn->commit_lsn, e->place.applied) <= 0
+                       ? ERR_HISTORY
+                       : 0;
+}
+
+/* Whether this part is to be applied. 0, ERR_HISTORY, or ERR_RANGE: parts before it are missing. */
 static int begin_part(struct engine *e, struct cursor *c, const struct change_txn *txn,
                       bool *wanted)
 {
         *wanted = false;
+        int err = c->only ? 0 : check_history(e, txn);
+        if (err)
+                return err;
         /* (a router that joins in the middle of a transaction sees only its later parts) */
         if (!c->only && (txn->first_part || !xidset_has(e->xids, txn->xid)))
                 xidset_add(e->xids, txn->xid);
@@ -189,7 +207,7 @@ static int apply_batch(struct engine *e, const struct batch *b, struct cursor *c
                 if (err)
                         return err;
                 if (wanted && txn.last_part)
-                        end_txn(e, c, txn.commit_lsn);
+                        end_txn(e, c, &txn);
         }
         return change_reader_status(&e->reader);
 }
@@ -219,6 +237,8 @@ int engine_apply(struct engine *e, struct batch *b)
         if (err)
                 return err;
         lsn_t end = e->reader.end_lsn;
+        if (e->expected.v != 0 && lsn_cmp(end, e->expected) >= 0)
+                return ERR_HISTORY;
         if (e->place.open.v != 0 && lsn_cmp(end, e->place.open) >= 0)
                 end.v = e->place.open.v - 1;
         if (lsn_cmp(e->place.applied, end) < 0)
@@ -234,9 +254,19 @@ void engine_rewind(struct engine *e)
         e->place.open = (lsn_t){0};
 }
 
+void engine_resume(struct engine *e, lsn_t start)
+{
+        engine_rewind(e);
+        SLUICE_ASSERT(lsn_cmp(start, e->place.applied) <= 0);
+        bool again = e->place.xid != 0 && lsn_cmp(start, e->place.commit) < 0;
+        e->expected = again ? e->place.commit : (lsn_t){0};
+}
+
 void engine_start_at(struct engine *e, lsn_t start)
 {
         engine_rewind(e);
+        e->place.xid = 0;
+        e->expected = (lsn_t){0};
         if (lsn_cmp(e->place.applied, start) < 0)
                 e->place.applied = start;
         if (lsn_cmp(e->place.commit, start) < 0)

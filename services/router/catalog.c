@@ -480,6 +480,8 @@ static void *run(void *arg)
                 switch (next_duty(c, &r)) {
                 case DUTY_REQUEST:
                         serve(c, r);
+                        if (c->unreachable)
+                                refuse_waiting(c);
                         break;
                 case DUTY_LOOK:
                         look(c);
@@ -495,8 +497,6 @@ static void *run(void *arg)
                         disconnect(c);
                         return NULL;
                 }
-                if (c->unreachable)
-                        refuse_waiting(c);
                 c->idle_at_ms = clock_mono_ms() + IDLE_CLOSE_MS;
         }
 }

@@ -63,7 +63,9 @@ struct engine {
         struct list staged;      /* snapshot rows */
         size_t pending_bytes, staged_bytes;
         struct shapelog_place place, committed; /* as in memory; as on disk */
-        struct hmap jobs;                       /* shape id -> view kept for its snapshot job */
+        lsn_t expected;   /* the stream that was joined must bring the transaction at place.commit
+                             again; 0: it begins after it, or has brought it */
+        struct hmap jobs; /* shape id -> view kept for its snapshot job */
         struct buf discarded; /* ids of shapes on disk that the next commit deletes */
         size_t n_deleted;     /* deleted shapes whose pages are not free yet */
         struct buf notices;   /* scratch */
@@ -86,9 +88,15 @@ bool engine_reap(struct engine *e);
 /* ---- changes (apply.c) */
 
 /* Applies a batch; commits by itself only when much is pending. ERR_FORMAT, ERR_VERSION: not a
- * batch; ERR_RANGE: it continues a transaction whose beginning was not seen; else engine_commit()'s
- * errors. After an error the stream must be joined anew: engine_rewind(). */
+ * batch; ERR_RANGE: it continues a transaction whose beginning was not seen; ERR_HISTORY: see
+ * engine_resume(); else engine_commit()'s errors. After an error the stream must be joined anew:
+ * engine_rewind(). */
 int engine_apply(struct engine *e, struct batch *b);
+/* The stream begins after `start`, at or before what is applied. What it brings again must be what
+ * it brought before: a database that was restored from a copy of its files has the same name,
+ * timeline and slots, and may even have more WAL than before. That a transaction is missing or new
+ * among what was applied is ERR_HISTORY. */
+void engine_resume(struct engine *e, lsn_t start);
 /* The stream starts again at or before what is applied: the transaction in progress comes again. */
 void engine_rewind(struct engine *e);
 /* There are no shapes, and the stream has what commits after `start`. */

@@ -460,6 +460,39 @@ static void test_purge(void **state)
         test_engine_close(&t);
 }
 
+/* A history of one transaction (xid 1 at 1000), applied up to 1200 and joined again after 900:
+ * which transactions may come again? */
+static int comes_again(uint32_t xid, uint64_t commit, uint64_t end)
+{
+        struct test_engine t;
+        struct test_stream s;
+        test_engine_open(&t, CHUNK, PENDING, MAP);
+        stream_open(&s);
+        engine_start_at(&t.engine, (lsn_t){900});
+        test_complete(&t, true, REPLICA_DEFAULT);
+        put_one(&s, 1, 1000, "1");
+        assert_int_equal(stream_apply(&s, &t, 1200), 0);
+        test_engine_restart(&t); /* what is remembered is on disk */
+        engine_resume(&t.engine, (lsn_t){900});
+        if (commit)
+                put_one(&s, xid, commit, "1");
+        int err = stream_apply(&s, &t, end);
+        stream_close(&s);
+        test_engine_close(&t);
+        return err;
+}
+
+static void test_another_history(void **state)
+{
+        (void)state;
+        assert_int_equal(comes_again(1, 1000, 1100), 0);
+        assert_int_equal(comes_again(2, 1000, 1100), ERR_HISTORY); /* another one in its place */
+        assert_int_equal(comes_again(2, 1300, 1300), ERR_HISTORY); /* it is missing */
+        assert_int_equal(comes_again(0, 0, 1250), ERR_HISTORY);    /* and nothing came instead */
+        assert_int_equal(comes_again(0, 0, 950), 0);               /* it may still come */
+        assert_int_equal(comes_again(2, 1100, 1100), ERR_HISTORY); /* new where nothing was */
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -476,6 +509,7 @@ int main(void)
                 cmocka_unit_test(test_catalog_drifts),
                 cmocka_unit_test(test_recovery),
                 cmocka_unit_test(test_purge),
+                cmocka_unit_test(test_another_history),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,7 +73,7 @@ static struct log_offset offset_next(struct log_offset at)
 
 /* ---- fixed records */
 
-enum { PLACE_WORDS = 7, TAIL_WORDS = 9 };
+enum { PLACE_WORDS = 8, TAIL_WORDS = 9 };
 
 static bool get_words(struct store_txn *t, struct slice key, uint64_t *words, size_t n)
 {
@@ -105,7 +105,8 @@ bool shapelog_get_place(struct store_txn *t, struct shapelog_place *out)
                                        .next_id = w[3],
                                        .system_id = w[4],
                                        .timeline = w[5],
-                                       .epoch = w[6]};
+                                       .epoch = w[6],
+                                       .xid = w[7]};
         return true;
 }
 
@@ -113,7 +114,7 @@ void shapelog_put_place(struct store_txn *t, const struct shapelog_place *p)
 {
         struct key k = key_of('M');
         uint64_t w[PLACE_WORDS] = {p->applied.v, p->commit.v, p->open.v, p->next_id,
-                                   p->system_id, p->timeline, p->epoch};
+                                   p->system_id, p->timeline, p->epoch,  p->xid};
         put_words(t, key_slice(&k), w, PLACE_WORDS);
 }
 

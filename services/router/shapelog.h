@@ -53,6 +53,7 @@ struct shapelog_place {
         lsn_t open;       /* commit LSN of a transaction of which only parts came; 0: none */
         uint64_t next_id; /* counter of shape ids */
         uint64_t system_id, timeline, epoch; /* of the stream last followed */
+        uint64_t xid; /* of the transaction at `commit`; 0: there is none there */
 };
 
 /* ---- reading */

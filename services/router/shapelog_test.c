@@ -427,7 +427,7 @@ static void test_place(void **state)
 {
         struct test_store s;
         struct store_txn t;
-        struct shapelog_place got = {0}, place = {{1}, {2}, {3}, 4, 5, 6, 7};
+        struct shapelog_place got = {0}, place = {{1}, {2}, {3}, 4, 5, 6, 7, 8};
         (void)state;
         test_store_open(&s, 1 << 24);
         store_begin_write(s.store, &t);

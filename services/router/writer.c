@@ -306,9 +306,10 @@ static void do_join(struct writer *w, const struct writer_join *join)
                 engine_purge(e);
                 fresh = true;
         }
-        engine_rewind(e);
         if (fresh)
                 engine_start_at(e, join->start);
+        else
+                engine_resume(e, join->start);
         e->place.epoch = join->epoch;
         e->place.system_id = join->system_id;
         e->place.timeline = join->timeline;
@@ -316,6 +317,17 @@ static void do_join(struct writer *w, const struct writer_join *join)
         w->seq = join->next_seq - 1;
         w->lost = false;
         atomic_fetch_add_explicit(&w->joins_done, 1, memory_order_release);
+}
+
+/* What is here is of another history than the stream's: it is dropped, and the router introduces
+ * itself as one that has nothing. */
+static void start_over(struct writer *w)
+{
+        log_error("history_differs",
+                  "the stream does not bring again what was applied up to %" PRIX64 "/%" PRIX64
+                  ": the database was restored from a copy, all shapes are dropped",
+                  w->engine.place.applied.v >> 32, w->engine.place.applied.v & UINT32_MAX);
+        engine_purge(&w->engine);
 }
 
 static void lose(struct writer *w, const struct batch *b, int err)
@@ -335,6 +347,10 @@ static bool do_batch(struct writer *w, struct batch *b)
         switch (err) {
         case 0:
                 w->seq = b->seq;
+                return true;
+        case ERR_HISTORY:
+                start_over(w);
+                lose(w, b, err);
                 return true;
         case ERR_FORMAT:
         case ERR_VERSION:
