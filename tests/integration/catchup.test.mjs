@@ -54,14 +54,17 @@ describe('the beginning', () => {
   })
 
   test('#81 electric-schema of many declarations', async () => {
+    await sql("create type mood as enum ('sad'); create domain percent as numeric(5, 2) not null")
     await sql(`create table declared (k2 int, k1 int, v varchar(20), c char(3), n numeric(5,2), ts timestamptz(3), iv interval minute to second(4),
-      a int[][], b bit(4), t text not null, primary key (k1, k2))`)
+      a int[][], b bit(4), t text not null, vb bit varying, n0 numeric, ti time(0), tt timetz(2), yr interval year, m mood, p percent, j jsonb, i inet, primary key (k1, k2))`)
     const answer = await shape({ table: 'declared', offset: '-1' })
     expect(JSON.parse(answer.headers['electric-schema'])).toEqual({
       k1: { type: 'int4', pk_index: 0, not_null: true }, k2: { type: 'int4', pk_index: 1, not_null: true },
       v: { type: 'varchar', max_length: 20 }, c: { type: 'bpchar', length: 3 }, n: { type: 'numeric', precision: 5, scale: 2 },
       ts: { type: 'timestamptz', precision: 3 }, iv: { type: 'interval', precision: 4, fields: 'MINUTE TO SECOND' },
       a: { type: 'int4', dims: 2 }, b: { type: 'bit', length: 4 }, t: { type: 'text', not_null: true },
+      vb: { type: 'varbit', length: -1 }, n0: { type: 'numeric' }, ti: { type: 'time', type_mod: 0 }, tt: { type: 'timetz', precision: 2 },
+      yr: { type: 'interval', fields: 'YEAR' }, m: { type: 'mood' }, p: { type: 'percent' }, j: { type: 'jsonb' }, i: { type: 'inet' },
     })
   })
 
@@ -127,7 +130,8 @@ describe('catch-up', () => {
     const unchanged = await shape(query, { headers: { 'if-none-match': last.etag } })
     expect([unchanged.status, unchanged.text]).toEqual([304, ''])
     expect(unchanged.headers).toMatchObject({ etag: last.etag, 'electric-handle': last.handle, 'electric-offset': '0_inf', 'electric-has-data': 'true' })
-    expect(unchanged.headers).not.toHaveProperty('electric-schema')
+    expect(unchanged.headers).toMatchObject({ 'cache-control': last.headers['cache-control'], 'content-type': 'application/json; charset=utf-8' })
+    for (const absent of ['electric-schema', 'electric-cursor']) expect(unchanged.headers).not.toHaveProperty(absent)
     expect(unchanged.upToDate).toBe(true)
 
     await sql('insert into growing values (1)')

@@ -3,6 +3,8 @@
 import net from 'node:net'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
+import { freePorts } from './lib/ports.mjs'
+import { Stack } from './lib/stack.mjs'
 import { begin, raw, readShape, request } from './lib/http.mjs'
 import { until } from './lib/wait.mjs'
 
@@ -160,6 +162,34 @@ test('connections are kept, requests one after another on one socket', async () 
   const one = 'GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n'
   const answer = await raw(ctx.stack.port, [one + one + one], { done: (t) => t.split('"active"').length === 4 })
   expect(answer.text.split('HTTP/1.1 200').length).toBe(4)
+})
+
+test('a stack that is set up by the variables of the reference alone', async () => {
+  const names = {
+    DATA_DIR: 'STORAGE_DIR', STREAM_ID: 'REPLICATION_STREAM_ID', HTTP_PORT: 'PORT', INSECURE: 'INSECURE', ALLOW_DELETE: 'ENABLE_INTEGRATION_TESTING',
+    LONG_POLL_TIMEOUT: 'LONG_POLL_TIMEOUT', LOG_LEVEL: 'LOG_LEVEL',
+  }
+  const db = await ctx.postgres.database()
+  await db.sql('create table items (id int primary key)')
+  const stack = new Stack({ database: db })
+  stack.port = await freePorts(1)
+  const values = { DATA_DIR: stack.dir, STREAM_ID: stack.streamId, HTTP_PORT: String(stack.port), INSECURE: 'true', ALLOW_DELETE: 'true', LONG_POLL_TIMEOUT: '300', LOG_LEVEL: 'warning' }
+  for (const [ours, theirs] of Object.entries(names)) Object.assign(stack.env, { [`SLUICE_${ours}`]: '', [`ELECTRIC_${theirs}`]: values[ours] })
+  try {
+    await stack.launch()
+    await stack.ready()
+    expect(await db.sql('select 1 from pg_replication_slots where slot_name = $1', [stack.slot])).toHaveLength(1)
+    expect(stack.pid('edge-0')).toBeGreaterThan(0)
+    const at = (await readShape(stack.url, { table: 'items' })).at(-1)
+    const began = Date.now()
+    const poll = await stack.shape({ table: 'items', handle: at.handle, offset: at.offset, live: 'true' })
+    expect([poll.status, poll.headers['electric-cursor']]).toEqual([200, '0'])
+    expect(Date.now() - began).toBeLessThan(1800)
+    expect((await stack.shape({ table: 'items' }, { method: 'DELETE' })).status).toBe(202)
+    expect(stack.logLines(/level=info/)).toEqual([])
+  } finally {
+    await stack.destroy(db)
+  }
 })
 
 describe('slow clients', () => {

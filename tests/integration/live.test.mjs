@@ -28,7 +28,7 @@ describe('long polls', () => {
     const answer = await poll.answer
     expect(answer.status).toBe(200)
     expect(answer.changes.map((c) => c.value)).toEqual([{ id: '1' }])
-    expect(answer.control).toEqual(['up-to-date'])
+    expect(answer.messages.at(-1)).toEqual({ headers: { control: 'up-to-date', global_last_seen_lsn: answer.changes[0].headers.lsn } })
     expect(answer.headers).toMatchObject({
       'cache-control': 'public, max-age=5, stale-while-revalidate=5', 'electric-has-data': 'true', 'electric-handle': at.handle,
     })
@@ -97,6 +97,16 @@ describe('long polls', () => {
     expect(Date.now() - began).toBeLessThan(1500)
     expect(again.changes).toEqual(woken.changes)
     expect(again.etag).toBe(woken.etag)
+  })
+
+  test('#150 at the end of the snapshot, before the log: at once', async () => {
+    await sql('create table at_first (id int primary key); insert into at_first values (1)')
+    const { handle } = await ctx.stack.shape({ table: 'at_first', offset: '-1' })
+    const began = Date.now()
+    const answer = await ctx.stack.shape({ table: 'at_first', handle, offset: '0_0', live: 'true' })
+    expect(Date.now() - began).toBeLessThan(1500)
+    expect([answer.status, answer.changes, answer.offset, answer.upToDate, answer.headers['electric-has-data']]).toEqual([200, [], '0_inf', true, 'true'])
+    expect(answer.etag).toBe(`"${handle}:0_0:0_inf"`)
   })
 
   test('#153 changes of another table, or of rows that are not the shape’s, wake nobody', async () => {
