@@ -41,6 +41,10 @@ extern const size_t edge_n_knobs;
         X(REQUESTS_5XX, "requests_5xx_total", METRIC_COUNTER, "requests answered with 5xx")        \
         X(REQUESTS_LEFT, "requests_left_total", METRIC_COUNTER,                                    \
           "requests whose client left before the answer")                                          \
+        X(SILENCE, "router_silence_ms", METRIC_GAUGE,                                              \
+          "how long ago the last notice came, from the router that has been silent longest")       \
+        X(SEEN_LSN, "seen_lsn_bytes", METRIC_GAUGE,                                                \
+          "LSN up to which every router has said that it has applied everything")                  \
         X(PARKED, "parked_requests", METRIC_GAUGE, "requests that wait for a shape to change")     \
         X(STREAMS, "sse_streams", METRIC_GAUGE, "open event streams")                              \
         X(CACHE_BYTES, "cache_bytes", METRIC_GAUGE,                                                \

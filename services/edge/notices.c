@@ -166,8 +166,24 @@ static void tick_shard(struct worker *w, uint32_t index)
         ask_tails(w, index);
 }
 
+/* Of the routers that have been heard of, the one that is furthest behind. */
+static void show_flow(const struct worker *w)
+{
+        uint64_t silent_ms = 0, seen = UINT64_MAX;
+        for (uint32_t i = 0; i < w->n_shards; i++) {
+                const struct flow *f = &w->shards[i].flow;
+                uint64_t ms = f->last_frame_ms ? w->now_ms - f->last_frame_ms : 0;
+                silent_ms = ms > silent_ms ? ms : silent_ms;
+                seen = f->lsn.v < seen ? f->lsn.v : seen;
+        }
+        metric_set(&edge_metrics[EDGE_SILENCE], (int64_t)silent_ms);
+        metric_set(&edge_metrics[EDGE_SEEN_LSN], w->n_shards ? (int64_t)seen : 0);
+}
+
 void notices_tick(struct worker *w)
 {
         for (uint32_t i = 0; i < w->n_shards; i++)
                 tick_shard(w, i);
+        if (w->index == 0) /* every loop hears the same */
+                show_flow(w);
 }

@@ -47,6 +47,22 @@ extern const size_t ingest_n_knobs;
                "WAL position up to which everything is published")                                 \
         METRIC(confirmed, GAUGE, "sluice_ingest_confirmed_flush_lsn",                              \
                "WAL position that Postgres was told it may forget")                                \
+        METRIC(published_lag, GAUGE, "sluice_ingest_published_lag_bytes",                          \
+               "WAL that Postgres has and routers were not sent")                                  \
+        METRIC(published_lag_ms, GAUGE, "sluice_ingest_published_lag_ms",                          \
+               "how long it has had the oldest of it")                                             \
+        METRIC(applied_lag, GAUGE, "sluice_ingest_applied_lag_bytes",                              \
+               "WAL that Postgres has and not every router has applied")                           \
+        METRIC(applied_lag_ms, GAUGE, "sluice_ingest_applied_lag_ms",                              \
+               "how long it has had the oldest of it")                                             \
+        METRIC(synced_lag, GAUGE, "sluice_ingest_synced_lag_bytes",                                \
+               "WAL that Postgres has and not every router has on disk")                           \
+        METRIC(synced_lag_ms, GAUGE, "sluice_ingest_synced_lag_ms",                                \
+               "how long it has had the oldest of it")                                             \
+        METRIC(slot_retained, GAUGE, "sluice_ingest_slot_retained_bytes",                          \
+               "WAL that Postgres keeps for the slot")                                             \
+        METRIC(slot_lag, GAUGE, "sluice_ingest_slot_lag_bytes",                                    \
+               "WAL behind the slot's confirmed position")                                         \
         METRIC(tables_ensured, COUNTER, "sluice_ingest_tables_ensured_total",                      \
                "requests to publish a table that succeeded")                                       \
         METRIC(tables_refused, COUNTER, "sluice_ingest_tables_refused_total",                      \

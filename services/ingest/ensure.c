@@ -45,6 +45,7 @@ struct ensure {
         uint32_t repairs;  /* in the inbox */
         bool sweeping;     /* is to be done */
         bool stopping;
+        ensure_wal_callback *on_wal;
         /* the worker's own */
         struct publisher publisher;
         struct list altering, waiting; /* struct job */
@@ -297,6 +298,13 @@ static void sweep(struct ensure *e)
         PQclear(res);
 }
 
+static void look_at_wal(struct ensure *e)
+{
+        struct wal_facts f;
+        if (!publisher_wal(&e->publisher, &f, &e->why).refused)
+                e->on_wal(&f);
+}
+
 /* ---- the worker */
 
 static struct timespec poll_time(void)
@@ -382,8 +390,10 @@ static void *work(void *arg)
         while (take_inbox(e, &jobs, &sweeping)) {
                 start_all(e, &jobs);
                 alter_one(e);
-                if (sweeping)
+                if (sweeping) {
+                        look_at_wal(e);
                         sweep(e);
+                }
                 look_after_all(e);
         }
         drop_all(&jobs);
@@ -392,11 +402,12 @@ static void *work(void *arg)
 
 /* ---- any thread */
 
-struct ensure *ensure_new(const struct publisher_options *o)
+struct ensure *ensure_new(const struct publisher_options *o, ensure_wal_callback *on_wal)
 {
         struct ensure *e = mem_new(struct ensure);
         pthread_condattr_t attr;
         publisher_init(&e->publisher, o);
+        e->on_wal = on_wal;
         list_init(&e->inbox);
         list_init(&e->altering);
         list_init(&e->waiting);

@@ -24,7 +24,9 @@
 
 struct ensure;
 
-struct ensure *ensure_new(const struct publisher_options *o);
+/* What a sweep has seen of the WAL; on the worker. */
+typedef void ensure_wal_callback(const struct wal_facts *f);
+struct ensure *ensure_new(const struct publisher_options *o, ensure_wal_callback *on_wal);
 /* Takes the call; answers it from the worker. */
 void ensure_submit(struct ensure *e, struct rpc_call *call, const struct msg_ensure_table *m,
                    uint64_t epoch);
@@ -33,7 +35,7 @@ void ensure_submit(struct ensure *e, struct rpc_call *call, const struct msg_ens
 void ensure_repair(struct ensure *e, uint32_t oid);
 /* Look for tables that lost it, and partitions that came after their table was published, and do
  * the same. */
-void ensure_sweep(struct ensure *e);
+void ensure_sweep(struct ensure *e); /* and say where the WAL ends */
 /* Ends the worker; calls that are not answered yet stay so. */
 void ensure_free(struct ensure *e);
 

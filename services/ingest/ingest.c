@@ -1,10 +1,14 @@
 #include "services/ingest/ingest.h"
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/mem.h"
 #include "common/bus/bus.h"
 #include "common/pg/pg.h"
 #include "services/ingest/control.h"
 #include "services/ingest/ensure.h"
+#include "services/ingest/feedback.h"
+#include "services/ingest/lag.h"
 #include "services/ingest/lineage.h"
 #include "services/ingest/repl.h"
 #include "services/ingest/stream.h"
@@ -23,6 +27,7 @@ static struct {
         struct lineage *lineage;
         struct loop_timer *sweep;
         struct control *control;
+        struct lag lag;
 } self;
 
 static void on_active(void)
@@ -70,6 +75,41 @@ static void on_lineage(void *arg, const struct lineage_answer *answer)
         buf_fini(&why);
 }
 
+/* ---- how late everything is */
+
+static void show_lag(enum ingest_metric bytes, enum ingest_metric ms, lsn_t position, uint64_t now)
+{
+        lsn_t at = feedback_flush_lsn(position);
+        metric_set(&ingest_metrics[bytes], (int64_t)lag_bytes(&self.lag, at));
+        metric_set(&ingest_metrics[ms], (int64_t)lag_ms(&self.lag, at, now));
+}
+
+static void on_wal_seen(void *arg)
+{
+        struct wal_facts *f = arg;
+        uint64_t now = clock_mono_ms();
+        lag_note(&self.lag, f->end, now);
+        metric_set(METRIC_OF(slot_retained), (int64_t)(f->end.v - f->kept_from.v));
+        metric_set(METRIC_OF(slot_lag), (int64_t)(f->end.v - f->confirmed.v));
+        mem_free(f);
+        if (stream_epoch(self.stream) == 0)
+                return;
+        show_lag(INGEST_METRIC_published_lag, INGEST_METRIC_published_lag_ms,
+                 stream_received(self.stream), now);
+        show_lag(INGEST_METRIC_applied_lag, INGEST_METRIC_applied_lag_ms,
+                 stream_applied(self.stream), now);
+        show_lag(INGEST_METRIC_synced_lag, INGEST_METRIC_synced_lag_ms,
+                 stream_confirmed(self.stream), now);
+        lag_release(&self.lag, feedback_flush_lsn(stream_confirmed(self.stream)));
+}
+
+static void on_wal(const struct wal_facts *f)
+{
+        struct wal_facts *copy = mem_new(struct wal_facts);
+        *copy = *f;
+        loop_post(self.loop, on_wal_seen, copy);
+}
+
 /* The leader looks after new partitions; a standby has no stream whose rows could be incomplete. */
 static void on_sweep(void *arg)
 {
@@ -109,7 +149,7 @@ static void make_parts(void)
                                        .names = self.names,
                                        .manual = c->manual_publishing};
         self.stream = stream_new(self.loop, &so);
-        self.ensure = ensure_new(&eo);
+        self.ensure = ensure_new(&eo, on_wal);
         self.lineage = lineage_new(self.loop, c->database_url, c->ca_file, on_lineage, NULL);
         self.sweep = loop_timer_new(self.loop, on_sweep, NULL);
         loop_timer_set(self.sweep, SWEEP_MS);

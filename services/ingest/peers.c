@@ -30,7 +30,8 @@ static bool can_continue(const struct peers *p, const struct msg_hello *hello, l
 static void follow(struct peers *p, uint64_t router, uint64_t next_seq, lsn_t start, lsn_t synced,
                    bool purge, struct msg_hello_ok *ok)
 {
-        p->list[router] = (struct peer){.heard = true, .acked_seq = next_seq - 1, .synced = synced};
+        p->list[router] = (struct peer){
+                .heard = true, .acked_seq = next_seq - 1, .applied = synced, .synced = synced};
         *ok = (struct msg_hello_ok){.type = MSG_hello_ok,
                                     .epoch = p->term.epoch,
                                     .system_id = p->term.system_id,
@@ -88,6 +89,8 @@ int peers_ack(struct peers *p, const struct msg_ack *ack, const struct window *w
         struct peer *peer = &p->list[ack->router];
         if (ack->seq > peer->acked_seq) /* acknowledgements may overtake each other */
                 peer->acked_seq = ack->seq;
+        if (ack->applied_lsn > peer->applied.v)
+                peer->applied.v = ack->applied_lsn;
         if (ack->synced_lsn > peer->synced.v)
                 peer->synced.v = ack->synced_lsn;
         return 0;
@@ -108,4 +111,15 @@ uint32_t peers_heard(const struct peers *p)
         for (uint32_t i = 0; i < p->n; i++)
                 heard += p->list[i].heard;
         return heard;
+}
+
+lsn_t peers_applied(const struct peers *p)
+{
+        lsn_t least = {UINT64_MAX};
+        for (uint32_t i = 0; i < p->n; i++) {
+                lsn_t applied = p->list[i].heard ? p->list[i].applied : p->term.start;
+                if (lsn_cmp(applied, least) < 0)
+                        least = applied;
+        }
+        return p->n ? least : (lsn_t){0};
 }

@@ -20,7 +20,7 @@ enum { PEERS_MAX = 256 };
 struct peer {
         bool heard; /* said hello in this epoch */
         uint64_t acked_seq;
-        lsn_t synced;
+        lsn_t applied, synced;
 };
 
 /* What is true of this epoch's stream. Positions as in batch.h: "commits at or before". */
@@ -68,5 +68,7 @@ int peers_ack(struct peers *p, const struct msg_ack *ack, const struct window *w
 /* Last frame that every router heard of has applied; 0 when none has been heard of. */
 uint64_t peers_acked_seq(const struct peers *p);
 uint32_t peers_heard(const struct peers *p);
+/* What every configured router has applied. */
+lsn_t peers_applied(const struct peers *p);
 
 #endif

@@ -124,6 +124,27 @@ struct outcome publisher_bare(struct publisher *p, PGresult **out, struct buf *w
         return look(p, publication_sql_bare, 1, params, out, why);
 }
 
+struct outcome publisher_wal(struct publisher *p, struct wal_facts *out, struct buf *why)
+{
+        const char *params[] = {p->o.names.slot};
+        PGresult *res = NULL;
+        struct wal_facts f;
+        struct outcome o = look(p,
+                                "SELECT pg_catalog.pg_current_wal_lsn(), restart_lsn,"
+                                " confirmed_flush_lsn FROM pg_catalog.pg_replication_slots"
+                                " WHERE slot_name = $1",
+                                1, params, &res, why);
+        if (o.refused)
+                return o;
+        bool known = PQntuples(res) == 1 && lsn_parse(pg_value(res, 0, 0), &f.end) == 0 &&
+                     lsn_parse(pg_value(res, 0, 1), &f.kept_from) == 0 &&
+                     lsn_parse(pg_value(res, 0, 2), &f.confirmed) == 0;
+        PQclear(res);
+        if (known)
+                *out = f;
+        return known ? FINE : refused(REFUSE_UNEXPECTED);
+}
+
 /* ---- altering */
 
 static struct outcome may_alter(const struct publisher *p, const struct table_facts *f)

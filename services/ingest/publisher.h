@@ -54,4 +54,10 @@ struct outcome publisher_touch(struct publisher *p, struct buf *why);
 /* Partitions that are published without REPLICA IDENTITY FULL, oids as rows of column 0. */
 struct outcome publisher_bare(struct publisher *p, PGresult **out, struct buf *why);
 
+/* Where the WAL ends, and from where on the slot keeps it. */
+struct wal_facts {
+        lsn_t end, kept_from, confirmed;
+};
+struct outcome publisher_wal(struct publisher *p, struct wal_facts *out, struct buf *why);
+
 #endif

@@ -290,6 +290,11 @@ lsn_t stream_received(const struct stream *s)
         return batch_position(s->batch);
 }
 
+lsn_t stream_applied(const struct stream *s)
+{
+        return peers_applied(&s->peers);
+}
+
 lsn_t stream_confirmed(const struct stream *s)
 {
         return s->peers.confirmed;

@@ -67,6 +67,7 @@ void stream_keepalive(struct stream *s, lsn_t decoded, bool asked);
 void stream_dry(struct stream *s);
 
 lsn_t stream_received(const struct stream *s);
+lsn_t stream_applied(const struct stream *s); /* by every router */
 lsn_t stream_confirmed(const struct stream *s);
 uint64_t stream_epoch(const struct stream *s); /* 0 before the first */
 
