@@ -2,19 +2,16 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
 import { Postgres } from './lib/postgres.mjs'
 import { Stack, REPOSITORY } from './lib/stack.mjs'
 import { start, end } from './lib/process.mjs'
 import { freePorts } from './lib/ports.mjs'
 import { addParty, artifactDir, logPath } from './lib/parties.mjs'
+import { launch } from './lib/browser.mjs'
 import { request } from './lib/http.mjs'
 import { until } from './lib/wait.mjs'
 
 const DEMO = join(REPOSITORY, 'examples/demo')
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
-// Without these Chromium looks for hosts that have nothing to do with the test.
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
 let db, stack, demo, api, browser
 const consoleLines = []
@@ -32,7 +29,7 @@ beforeAll(async () => {
   api = `http://127.0.0.1:${port}`
   await until(() => request(api, { path: '/health' }).then((a) => a.status === 200, () => false), { what: 'the write server answers' })
   await stack.ready()
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
+  browser = await launch()
 })
 
 afterAll(async () => {
