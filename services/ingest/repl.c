@@ -16,7 +16,7 @@
 enum {
         /* clients that wait for us wait for five seconds */
         BACKOFF_FIRST_MS = 250,
-        BACKOFF_LAST_MS = 2000,
+        BACKOFF_LAST_MS = 1000,
         LASTED_MS = 10000,   /* a stream that lasted so long is tried again at once */
         ACK_STATUS_MS = 100, /* acknowledgements come by the batch: one status update for many */
         MESSAGES_PER_TURN = 512, /* then the loop's other work has its turn */
