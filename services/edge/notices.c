@@ -128,8 +128,9 @@ static void ask_tails(struct worker *w, uint32_t shard)
         struct shape *s;
         size_t cursor = 0;
         while ((s = hmap_next(&w->shapes.by_handle, &cursor, &handle))) {
-                if (s->shard != shard || s->n_waiters == 0)
+                if (s->shard != shard || (s->n_waiters == 0 && !s->used))
                         continue;
+                s->used = false;
                 if (!q) {
                         q = mem_new(struct question);
                         q->shard = shard;

@@ -63,6 +63,7 @@ struct shape {
                           */
         struct list waiters;
         uint32_t n_waiters;
+        bool used; /* asked for since the last sweep: the router is to know */
 };
 
 struct shapes {

@@ -16,9 +16,10 @@
 
 enum {
         WORKER_MAGIC = 0x3042c001,
-        WORKER_SLICE = 256,      /* requests answered before the loop looks at its sockets again */
-        WORKER_SWEEP_MS = 5000,  /* every shape somebody waits for is checked this often */
-        WORKER_TAILS_MAX = 2000, /* handles in one question */
+        WORKER_SLICE = 256,     /* requests answered before the loop looks at its sockets again */
+        WORKER_SWEEP_MS = 5000, /* every shape that somebody waits for, or has asked for, is checked
+                                   this often */
+        WORKER_TAILS_MAX = 2000,     /* handles in one question */
         WORKER_DEFS_BYTES = 32 << 20 /* remembered definitions */
 };
 

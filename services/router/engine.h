@@ -110,6 +110,7 @@ enum gone_cause {
         GONE_DELETED,
         GONE_TRUNCATED,
         GONE_CHANGED,
+        GONE_SURPLUS,
         GONE_UNPUBLISHED,
         GONE_HIDDEN,
         GONE_NO_OLD_ROW,

@@ -84,11 +84,14 @@ static int read_shape(struct fetch *f, const struct msg_fetch *m, struct shapelo
                 .run = (uint32_t)m->run};
         store_begin_read(f->o.store, &t);
         int err = ERR_NOTFOUND;
-        if (find_shape(&t, m->handle, &id, &head))
+        bool found = find_shape(&t, m->handle, &id, &head);
+        if (found)
                 err = shapelog_read(&t, id, &range, out, bytes);
         if (t.err)
                 err = t.err;
         store_abort(&t);
+        if (found)
+                limit_used(f->o.limit, id);
         return err;
 }
 
@@ -132,7 +135,7 @@ static void answer_fetch(struct fetch *f, struct rpc_call *call, const struct ms
 
 /* ---- tails */
 
-static void put_tail(struct store_txn *t, struct slice handle, struct buf *out)
+static void put_tail(struct fetch *f, struct store_txn *t, struct slice handle, struct buf *out)
 {
         struct shape_record_head head;
         struct shape_tail tail;
@@ -141,6 +144,7 @@ static void put_tail(struct store_txn *t, struct slice handle, struct buf *out)
                 wr_nil(out);
                 return;
         }
+        limit_used(f->o.limit, id);
         notice_encode(out,
                       &(struct notice){.kind = tail.snapshot_done ? NOTICE_APPEND : NOTICE_SNAPSHOT,
                                        .handle = handle,
@@ -158,7 +162,7 @@ static void answer_tails(struct fetch *f, struct rpc_call *call, const struct ms
         rd_init(&rd, m->handles);
         store_begin_read(f->o.store, &t);
         while (!rd_at_end(&rd) && !rd.err)
-                put_tail(&t, rd_bytes(&rd), &tails);
+                put_tail(f, &t, rd_bytes(&rd), &tails);
         int err = t.err;
         store_abort(&t);
         distrust(f, err);

@@ -8,6 +8,7 @@
 #include "common/base/buf.h"
 #include "common/store/store.h"
 #include "services/router/graves.h"
+#include "services/router/limit.h"
 #include "services/router/resolve.h"
 #include "services/router/subset.h"
 #include "services/router/writer.h"
@@ -21,6 +22,7 @@ struct fetch_options {
         struct resolve *resolve;
         struct subset_pool *subsets;
         struct graves *graves;
+        struct limit *limit;
         uint64_t notices_epoch;
         uint32_t concurrency;
 };

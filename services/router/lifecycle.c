@@ -17,6 +17,9 @@ static const struct {
         [GONE_DELETED] = {"deleted", METRIC_GONE_DELETED},
         [GONE_TRUNCATED] = {"its table was truncated", METRIC_GONE_TRUNCATED},
         [GONE_CHANGED] = {"its table changed", METRIC_GONE_CHANGED},
+        [GONE_SURPLUS] = {"there are more shapes than SLUICE_MAX_SHAPES, and nobody has asked for "
+                          "it the longest",
+                          METRIC_GONE_SURPLUS},
         [GONE_UNPUBLISHED] = {"its table was taken out of the publication",
                               METRIC_GONE_UNPUBLISHED},
         [GONE_HIDDEN] = {"row-level security applies to its table", METRIC_GONE_HIDDEN},

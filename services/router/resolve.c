@@ -74,6 +74,7 @@ static struct rpc_call *take_call(struct request *q)
 
 static void describe(const struct shape *s, struct request *q)
 {
+        limit_used(q->resolve->o.limit, s->id);
         shape_handle(s->id, s->created_us, &q->handle);
         projection_schema_json(s->view->projection, &q->schema);
         q->started = s->tail.snapshot_started;

@@ -9,6 +9,7 @@
 #include "common/bus/bus.h"
 #include "common/wire/msg.h"
 #include "services/router/catalog.h"
+#include "services/router/limit.h"
 #include "services/router/snapshot.h"
 #include "services/router/writer.h"
 
@@ -18,6 +19,7 @@ struct resolve_options {
         struct writer *writer;
         struct catalog *catalog;
         struct snapshot_pool *snapshots;
+        struct limit *limit;
         uint32_t max_jobs; /* snapshots waiting or running; the pool's queue has room for them */
 };
 

@@ -13,6 +13,7 @@
 #include "services/router/follow.h"
 #include "services/router/graves.h"
 #include "services/router/health.h"
+#include "services/router/limit.h"
 #include "services/router/metrics.h"
 #include "services/router/notify.h"
 #include "services/router/nursery.h"
@@ -56,6 +57,10 @@ const struct knob router_knobs[] = {
          "the most that one subset of a shape may be, as JSON"},
         {"SLUICE_SCHEMA_PERIOD", "ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD", KNOB_DURATION, "60s",
          100, 86400000, AT(schema_period_ms), "how often tables are compared with the catalog"},
+        {"SLUICE_MAX_SHAPES", "ELECTRIC_MAX_SHAPES", KNOB_U64, "0", 0, UINT64_C(1) << 40,
+         AT(max_shapes),
+         "how many shapes a router keeps; when there are more, those go that nobody "
+         "has asked for the longest; 0: any number"},
         {"SLUICE_SCHEMA_GLANCE", NULL, KNOB_DURATION, "1s", 20, 86400000, AT(schema_glance_ms),
          "how often the catalog is asked whether tables in use have changed"},
 };
@@ -89,6 +94,7 @@ static struct router {
         struct snapshot_pool *snapshots;
         struct catalog *catalog;
         struct subset_pool *subsets;
+        struct limit *limit;
         struct resolve *resolve;
         struct fetch *fetch;
 } router;
@@ -129,6 +135,7 @@ static void on_gone(void *arg, const struct shape *s)
 {
         (void)arg;
         snapshot_cancel(router.snapshots, s->id);
+        limit_forget(router.limit, s->id);
 }
 
 static void on_table(void *arg, uint32_t oid, bool used)
@@ -291,6 +298,7 @@ static int open_fetch(const struct router_conf *c, struct buf *why)
         struct resolve_options r = {.writer = router.writer,
                                     .catalog = router.catalog,
                                     .snapshots = router.snapshots,
+                                    .limit = router.limit,
                                     .max_jobs = MAX_JOBS};
         router.resolve = resolve_new(&r);
         struct fetch_options o = {.url = c->fetch_url,
@@ -299,6 +307,7 @@ static int open_fetch(const struct router_conf *c, struct buf *why)
                                   .resolve = router.resolve,
                                   .subsets = router.subsets,
                                   .graves = router.graves,
+                                  .limit = router.limit,
                                   .notices_epoch = notify_epoch(router.notify),
                                   .concurrency = FETCH_CONCURRENCY};
         return fetch_open(&router.fetch, &o, why);
@@ -332,6 +341,7 @@ int router_start(struct loop *loop, void *conf, struct buf *why)
         if (err)
                 return err;
         router.graves = graves_new();
+        router.limit = limit_new(loop, router.writer, c->max_shapes);
         router.syncer = syncer_new(router.store, on_synced, NULL);
         err = open_follow(loop, c, why);
         if (!err)
@@ -350,6 +360,7 @@ int router_start(struct loop *loop, void *conf, struct buf *why)
                                                .period_ms = (uint32_t)c->schema_period_ms},
                       on_drift, NULL);
         writer_start(router.writer);
+        limit_start(router.limit);
         follow_start(router.follow);
         return 0;
 }
@@ -381,6 +392,7 @@ void router_stop(void)
         follow_close(router.follow);
         resolve_free(router.resolve);
         writer_close(router.writer);
+        limit_free(router.limit);
         graves_free(router.graves);
         notify_close(router.notify);
         if (router.store)

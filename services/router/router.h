@@ -17,7 +17,7 @@ struct router_conf {
         const char *notices_url, *fetch_url;
         const char *stream_id;
         uint64_t chunk_bytes, map_bytes, snapshot_connections, subset_connections, subset_max_bytes,
-                schema_period_ms, schema_glance_ms;
+                schema_period_ms, schema_glance_ms, max_shapes;
 };
 
 extern const struct knob router_knobs[];

@@ -271,3 +271,28 @@ describe('#239 the secret', () => {
     expect(both.text).not.toContain('a secret')
   })
 })
+
+describe('SLUICE_MAX_SHAPES', () => {
+  const ctx = useStack({ env: { SLUICE_MAX_SHAPES: '3', SLUICE_EDGE_CACHE_BYTES: '0' } })
+
+  test('#243 one too many: the one that nobody has asked for the longest goes, its clients get 409; others are not disturbed', async () => {
+    const tables = ['one', 'two', 'three', 'four']
+    for (const t of tables) await ctx.db.sql(`create table ${t} (id int primary key); insert into ${t} values (1)`)
+    const ends = {}
+    for (const t of tables.slice(0, 3)) ends[t] = await endOf(ctx.stack, { table: t })
+    const waiting = ctx.client({ table: 'three' })
+    await waiting.upToDate()
+    expect((await request(ctx.stack.url, { query: ends.one })).status).toBe(200)
+    await holdsFor(6000, async () => (await ctx.stack.metric('router-0', 'shapes')) === 3, 'as many as allowed stay') // an edge tells every five seconds what was asked for
+    expect((await request(ctx.stack.url, { query: ends.one })).status).toBe(200)
+    ends.four = await endOf(ctx.stack, { table: 'four' })
+    await until(async () => (await ctx.stack.metric('router-0', 'gone_surplus_total')) === 1, { what: 'one goes' })
+    const status = {}
+    for (const t of ['one', 'three', 'four']) status[t] = (await request(ctx.stack.url, { query: ends[t] })).status
+    expect(status).toEqual({ one: 200, three: 200, four: 200 })
+    const gone = await request(ctx.stack.url, { query: ends.two })
+    expect(gone.status).toBe(409)
+    expect(gone.handle).not.toBe(ends.two.handle)
+    expect(waiting.refetches).toBe(0)
+  })
+})
