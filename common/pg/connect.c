@@ -5,9 +5,9 @@
  * and database only.
  *
  * Poolers in the manner of pgbouncer refuse the start-up parameter `options`, which carries the
- * display settings. Sluice needs a real session for them (and for replication and repeatable-read
- * snapshots), so DATABASE_URL must name the server itself, or the pooler must be told
- * `ignore_startup_parameters = options` and the role be given the settings by ALTER ROLE ... SET.
+ * display settings, and give every transaction another session. What works through them is a
+ * transaction that brings its own settings: snapshots and subsets. DATABASE_URL must name the
+ * server itself, for replication and for statements outside of transactions.
  */
 #include "common/pg/pg.h"
 
@@ -170,15 +170,45 @@ static const char *const transport_defaults[][2] = {
 /* The settings that decide how values look as text (protocol §3.3), and those that the role or the
  * database may have set to something that breaks us. Without row_security a query fails where
  * policies would hide rows from it: the stream knows none, and a snapshot must not either. */
+static const struct {
+        const char *name, *value;
+} session_settings[] = {
+        {"bytea_output", "hex"},       {"DateStyle", "ISO, DMY"},
+        {"TimeZone", "UTC"},           {"extra_float_digits", "1"},
+        {"IntervalStyle", "iso_8601"}, {"standard_conforming_strings", "on"},
+        {"row_security", "off"},
+};
+
+static void put_option(struct buf *out, const char *name, const char *value)
+{
+        buf_printf(out, "-c %s=", name);
+        for (; *value; value++) {
+                if (*value == ' ')
+                        buf_putc(out, '\\');
+                buf_putc(out, *value);
+        }
+        buf_putc(out, ' ');
+}
+
 static void put_session_options(struct buf *out, const struct pg_options *o, const char *given)
 {
         if (given)
                 buf_printf(out, "%s ", given);
-        buf_puts(out, "-c bytea_output=hex -c DateStyle=ISO,\\ DMY -c TimeZone=UTC"
-                      " -c extra_float_digits=1 -c IntervalStyle=iso_8601"
-                      " -c standard_conforming_strings=on -c row_security=off");
-        buf_printf(out, " -c statement_timeout=%u -c lock_timeout=%u", o->statement_timeout_ms,
+        for (size_t i = 0; i < sizeof(session_settings) / sizeof(session_settings[0]); i++)
+                put_option(out, session_settings[i].name, session_settings[i].value);
+        buf_printf(out, "-c statement_timeout=%u -c lock_timeout=%u", o->statement_timeout_ms,
                    o->lock_timeout_ms);
+}
+
+void pg_put_local_settings(struct buf *out, const struct pg_options *o)
+{
+        if (!o->pooled)
+                return;
+        for (size_t i = 0; i < sizeof(session_settings) / sizeof(session_settings[0]); i++)
+                buf_printf(out, "SET LOCAL %s = '%s'; ", session_settings[i].name,
+                           session_settings[i].value);
+        buf_printf(out, "SET LOCAL statement_timeout = %u; SET LOCAL lock_timeout = %u; ",
+                   o->statement_timeout_ms, o->lock_timeout_ms);
 }
 
 static void fill_params(struct params *p, const struct pg_options *o, const PQconninfoOption *info,
@@ -190,7 +220,8 @@ static void fill_params(struct params *p, const struct pg_options *o, const PQco
         for (; info->keyword; info++)
                 if (info->val)
                         params_set(p, info->keyword, info->val);
-        params_set(p, "options", session_options);
+        if (!o->pooled)
+                params_set(p, "options", session_options);
         params_set(p, "client_encoding", "UTF8");
         if (o->application_name)
                 params_set(p, "application_name", o->application_name);

@@ -27,6 +27,9 @@ struct pg_options {
         uint32_t connect_timeout_s;
         uint32_t statement_timeout_ms; /* 0: none */
         uint32_t lock_timeout_ms;      /* 0: none */
+        /* A pooler is between us and the server, which gives each transaction any session: nothing
+         * is set for the session, every transaction begins with pg_put_local_settings(). */
+        bool pooled;
 };
 
 /* Refuses what Sluice cannot use (not a URL, replication= in it, sslmode=verify-* without a CA
@@ -36,6 +39,9 @@ int pg_check_url(const char *url, const char *ca_file, struct buf *why);
  * options. On failure ERR_DB, *why has one line without the password, *failure (may be NULL) says
  * whether to try again. */
 int pg_connect(const struct pg_options *o, PGconn **out, enum pg_failure *failure, struct buf *why);
+/* "SET LOCAL …; " for all that a session of our own has been given by pg_connect(); nothing unless
+ * `pooled`. */
+void pg_put_local_settings(struct buf *out, const struct pg_options *o);
 /* One line of the connection's or the result's error, whitespace folded, "ERROR:" prefix removed.
  */
 void pg_error_line(const char *message, struct buf *out);

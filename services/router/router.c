@@ -29,6 +29,10 @@ const struct knob router_knobs[] = {
         SVC_KNOBS(struct router_conf, "SLUICE_ROUTER", "0"),
         {"DATABASE_URL", NULL, KNOB_URL, NULL, 0, 0, AT(database_url),
          "the database whose tables are synced"},
+        {"SLUICE_POOLED_DATABASE_URL", "ELECTRIC_POOLED_DATABASE_URL", KNOB_URL, "", 0, 0,
+         AT(pooled_url),
+         "the same database through a pooler of transactions, for snapshots and "
+         "subsets; empty: DATABASE_URL"},
         {"SLUICE_CA_FILE", "ELECTRIC_DATABASE_CA_CERTIFICATE_FILE", KNOB_STR, "", 0, 0, AT(ca_file),
          "certificates that the database's must be signed by"},
         {"SLUICE_ROUTER_INDEX", NULL, KNOB_U64, "0", 0, 255, AT(index),
@@ -253,6 +257,11 @@ static int open_follow(struct loop *loop, const struct router_conf *c, struct bu
         return follow_open(&router.follow, &o, why);
 }
 
+static const char *query_url(const struct router_conf *c)
+{
+        return c->pooled_url[0] ? c->pooled_url : c->database_url;
+}
+
 static int open_snapshots(const struct router_conf *c, struct buf *why)
 {
         router.nursery = (struct nursery){.writer = router.writer,
@@ -260,7 +269,8 @@ static int open_snapshots(const struct router_conf *c, struct buf *why)
                                           .graves = router.graves,
                                           .index = (uint32_t)c->index};
         struct snapshot_sink sink = nursery_sink(&router.nursery);
-        struct snapshot_options o = {.database_url = c->database_url,
+        struct snapshot_options o = {.database_url = query_url(c),
+                                     .pooled = c->pooled_url[0] != '\0',
                                      .ca_file = c->ca_file,
                                      .workers = (uint32_t)c->snapshot_connections,
                                      .chunk_bytes = c->chunk_bytes,
@@ -283,7 +293,8 @@ static int open_catalog(const struct router_conf *c, struct buf *why)
 
 static int open_subsets(const struct router_conf *c, struct buf *why)
 {
-        struct subset_options o = {.database_url = c->database_url,
+        struct subset_options o = {.database_url = query_url(c),
+                                   .pooled = c->pooled_url[0] != '\0',
                                    .ca_file = c->ca_file,
                                    .store = router.store,
                                    .writer = router.writer,
@@ -329,6 +340,11 @@ int router_start(struct loop *loop, void *conf, struct buf *why)
                 return err;
         pg_publication_name(c->stream_id, router.publication);
         err = pg_check_url(c->database_url, c->ca_file, why);
+        if (!err && c->pooled_url[0]) {
+                err = pg_check_url(c->pooled_url, c->ca_file, why);
+                if (err)
+                        buf_puts(why, " (this is SLUICE_POOLED_DATABASE_URL)");
+        }
         if (!err)
                 err = open_store(c, why);
         if (!err)

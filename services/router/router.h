@@ -10,7 +10,7 @@
 
 struct router_conf {
         struct svc_conf svc;
-        const char *database_url, *ca_file;
+        const char *database_url, *pooled_url, *ca_file;
         uint64_t index;
         const char *dir;
         const char *changes_urls, *control_urls;

@@ -62,6 +62,7 @@ struct snapshot_sink {
 
 struct snapshot_options {
         const char *database_url, *ca_file;
+        bool pooled; /* see pg_options */
         uint32_t workers;
         uint64_t chunk_bytes;          /* SLUICE_CHUNK_BYTES */
         uint32_t batch_bytes;          /* rows() is called about every so many bytes */

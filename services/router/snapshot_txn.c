@@ -67,15 +67,22 @@ static int execute(struct run *run, const char *sql, PGresult **out)
         return err ? run_statement_failed(run, err, state, started_ms) : 0;
 }
 
+static struct pg_options connection_options(const struct run *run)
+{
+        const struct snapshot_options *o = run->reader->options;
+        return (struct pg_options){.url = o->database_url,
+                                   .ca_file = o->ca_file,
+                                   .application_name = "sluice-snapshot",
+                                   .kind = PG_NORMAL,
+                                   .connect_timeout_s = CONNECT_TIMEOUT_S,
+                                   .lock_timeout_ms = LOCK_TIMEOUT_MS,
+                                   .pooled = o->pooled};
+}
+
 static int connect_database(struct run *run)
 {
         struct snapshot_reader *r = run->reader;
-        struct pg_options o = {.url = r->options->database_url,
-                               .ca_file = r->options->ca_file,
-                               .application_name = "sluice-snapshot",
-                               .kind = PG_NORMAL,
-                               .connect_timeout_s = CONNECT_TIMEOUT_S,
-                               .lock_timeout_ms = LOCK_TIMEOUT_MS};
+        struct pg_options o = connection_options(run);
         buf_reset(&run->why);
         int err = pg_connect(&o, &r->conn, NULL, &run->why);
         if (!err)
@@ -93,7 +100,10 @@ static int begin_and_lock(struct run *run)
 {
         struct buf sql;
         buf_init(&sql, SQL_MAX_BYTES);
-        buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ");
+        struct pg_options o = connection_options(run);
+        buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ");
+        pg_put_local_settings(&sql, &o);
+        buf_puts(&sql, "LOCK TABLE ");
         table_put_sql(run->table, &sql);
         buf_puts(&sql, " IN ACCESS SHARE MODE");
         run->in_transaction = true;

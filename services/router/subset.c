@@ -372,6 +372,7 @@ static void start_worker(struct subset_pool *p, struct worker *w)
 {
         w->pool = p;
         w->reader = (struct subset_reader){.database_url = p->o.database_url,
+                                           .pooled = p->o.pooled,
                                            .ca_file = p->o.ca_file,
                                            .writer = p->o.writer,
                                            .max_bytes = p->o.max_bytes,

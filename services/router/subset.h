@@ -18,6 +18,7 @@ struct subset_pool;
 
 struct subset_options {
         const char *database_url, *ca_file;
+        bool pooled; /* see pg_options */
         struct store *store;
         struct writer *writer;
         uint32_t workers, max_queue;

@@ -108,16 +108,22 @@ static int execute(struct run *run, const char *sql, PGresult **out)
                    : 0;
 }
 
+static struct pg_options connection_options(const struct subset_reader *r)
+{
+        return (struct pg_options){.url = r->database_url,
+                                   .ca_file = r->ca_file,
+                                   .application_name = "sluice-subset",
+                                   .kind = PG_NORMAL,
+                                   .connect_timeout_s = CONNECT_TIMEOUT_S,
+                                   .statement_timeout_ms = SUBSET_STATEMENT_TIMEOUT_MS,
+                                   .lock_timeout_ms = SUBSET_LOCK_TIMEOUT_MS,
+                                   .pooled = r->pooled};
+}
+
 static int connect_database(struct subset_reader *r, struct trouble *t)
 {
         struct buf why;
-        struct pg_options o = {.url = r->database_url,
-                               .ca_file = r->ca_file,
-                               .application_name = "sluice-subset",
-                               .kind = PG_NORMAL,
-                               .connect_timeout_s = CONNECT_TIMEOUT_S,
-                               .statement_timeout_ms = SUBSET_STATEMENT_TIMEOUT_MS,
-                               .lock_timeout_ms = SUBSET_LOCK_TIMEOUT_MS};
+        struct pg_options o = connection_options(r);
         buf_init(&why, WHY_MAX_BYTES);
         int err = pg_connect(&o, &r->conn, NULL, &why);
         if (!err)
@@ -137,7 +143,10 @@ static int begin_and_lock(struct run *run)
 {
         struct buf sql;
         buf_init(&sql, 64 * 1024);
-        buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ");
+        struct pg_options o = connection_options(run->r);
+        buf_puts(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ");
+        pg_put_local_settings(&sql, &o);
+        buf_puts(&sql, "LOCK TABLE ");
         table_put_sql(projection_table(run->job->projection), &sql);
         buf_puts(&sql, " IN ACCESS SHARE MODE");
         run->in_transaction = true;

@@ -14,6 +14,7 @@ enum { SUBSET_STATEMENT_TIMEOUT_MS = 30000, SUBSET_LOCK_TIMEOUT_MS = 5000 };
 
 struct subset_reader {
         const char *database_url, *ca_file;
+        bool pooled; /* see pg_options */
         struct writer *writer;
         size_t max_bytes; /* of a body */
         PGconn *conn;     /* NULL until it is needed */
