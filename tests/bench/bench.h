@@ -79,6 +79,8 @@ void bench_wait(struct bench *b, const bool *done, uint64_t seconds, const char 
         X(park, "memory of waiting clients and the time to wake them, against idle connections")   \
         X(herd, "many clients at once on a shape that does not exist, against one client")         \
         X(serve, "requests per second on one closed chunk, against nginx (wrk)")                   \
+        X(collapse, "many clients behind a cache: requests that reach the server for a change")    \
+        X(storm, "many clients come back within a second, each from an old offset")                \
         X(unrelated, "latency with many other shapes on the table, against one shape")             \
         X(own, "many clients with a shape each, one change, against one client")                   \
         X(idle, "memory and CPU of the whole stack with nothing to do")
