@@ -5,6 +5,7 @@
 #include "common/base/hmap.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
+#include "common/svc/svc.h"
 #include "common/wire/definition.h"
 #include "services/router/clause.h"
 #include "services/router/health.h"
@@ -181,12 +182,21 @@ static void refuse_busy(struct lookup *l)
                    BUSY_RETRY_S);
 }
 
+static void refuse_not_active(struct lookup *l)
+{
+        for (struct list *n = l->waiting.next; n != &l->waiting; n = n->next)
+                reply_not_active(take_call(LIST_OBJ(n, struct request, node)));
+}
+
 /* Another spelling of what is there, or a new shape. */
 static void find_or_create(struct resolve *r, struct engine *e, bool full, struct lookup *l)
 {
         struct shape *s = registry_find_identity(&e->shapes, buf_slice(&l->identity));
         if (s) {
                 registry_add_alias(&e->shapes, s, l->definition);
+        } else if (!health_is_active()) {
+                refuse_not_active(l);
+                return;
         } else if (full || hmap_count(&e->jobs) >= r->o.max_jobs) {
                 refuse_busy(l);
                 return;
@@ -293,6 +303,8 @@ static void look_up(struct resolve *r, struct request *q)
 
 /* ---- finding */
 
+/* While another leader has the stream nothing is created, but what is wrong is told, and another
+ * spelling of a shape found (protocol §7.9). */
 static void run_find(void *arg, struct engine *e, bool full)
 {
         struct request *q = arg;
@@ -301,7 +313,7 @@ static void run_find(void *arg, struct engine *e, bool full)
                 describe(s, q);
         else if (!q->create)
                 reply_refuse(take_call(q), 404, SLICE_LIT("No existing shape found"), 0);
-        else if (full || !health_is_active())
+        else if (full || svc_get_state(NULL) == SVC_STARTING)
                 reply_not_active(take_call(q));
         else
                 look_up(q->resolve, q);

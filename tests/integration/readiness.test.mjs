@@ -80,11 +80,12 @@ describe.concurrent('before it is ready', () => {
 })
 
 describe('while another one has the lock', () => {
-  let at, holder, stack
+  let at, clause, holder, stack
   beforeAll(async () => {
     stack = ctx.stack
     await sql('create table known (id int primary key); insert into known values (1); create table unknown (id int primary key)')
     at = await endOf(stack, { table: 'known' })
+    clause = await endOf(stack, { table: 'known', where: 'id > 0' })
     await stack.stop()
     holder = await ctx.db.session()
     await holder.query(`select pg_advisory_lock(hashtext('${stack.slot}'))`)
@@ -107,6 +108,14 @@ describe('while another one has the lock', () => {
     expect([poll.status, poll.control, poll.headers['electric-has-data']]).toEqual([200, ['up-to-date'], 'false'])
     expect(wrong.status).toBe(400)
     expect((await stack.shape({ table: 'known', offset: '0_0', handle: '1-1' })).handle).toBe(at.handle)
+    const began = Date.now()
+    for (const [query, field] of [[{ table: 'nope' }, 'table'], [{ table: 'known', columns: 'nope' }, 'columns'], [{ table: 'unknown', where: 'nope' }, 'where']])
+      expect(Object.keys((await first(stack, query.table, query)).json.errors), 'what is wrong is told at once').toEqual([field])
+    const spelt = await first(stack, 'known', { where: ' ' })
+    expect([spelt.status, spelt.handle]).toEqual([200, at.handle])
+    const aliased = await first(stack, 'known', { where: '(id>0)' })
+    expect([aliased.status, aliased.handle], 'another spelling of a shape').toEqual([200, clause.handle])
+    expect(Date.now() - began).toBeLessThan(4500)
   })
 })
 
