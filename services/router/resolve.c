@@ -29,6 +29,8 @@ struct lookup {
         struct list waiting;     /* struct request: one that deletes, or any number of others */
         struct catalog_answer answer;
         struct buf identity, where_sql; /* of a definition that is valid */
+        bool without_leader; /* when it began another leader had the stream: nothing is to be
+                                created */
 };
 
 /* One call. */
@@ -194,7 +196,7 @@ static void find_or_create(struct resolve *r, struct engine *e, bool full, struc
         struct shape *s = registry_find_identity(&e->shapes, buf_slice(&l->identity));
         if (s) {
                 registry_add_alias(&e->shapes, s, l->definition);
-        } else if (!health_is_active()) {
+        } else if (l->without_leader && !health_is_active()) {
                 refuse_not_active(l);
                 return;
         } else if (full || hmap_count(&e->jobs) >= r->o.max_jobs) {
@@ -277,6 +279,7 @@ static struct lookup *lookup_new(struct resolve *r, struct slice definition)
         struct lookup *l = mem_new(struct lookup);
         l->resolve = r;
         l->definition = slice_dup(definition);
+        l->without_leader = svc_get_state(NULL) == SVC_WAITING;
         list_init(&l->waiting);
         buf_init(&l->identity, CLAUSE_MAX_BYTES);
         buf_init(&l->where_sql, CLAUSE_MAX_BYTES);
