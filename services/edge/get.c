@@ -89,8 +89,17 @@ static bool may_wait_until_ready(const struct get *g)
                g->w->now_ms < g->arrived_ms + GET_NOT_READY_MS && !http_loop_draining(g->w->loop);
 }
 
+/* A router that is not ready says so with the time that readiness is waited for; a definition that
+ * could not be judged or created has a shorter one. */
+static bool says_not_ready(const struct msg_failed *failed)
+{
+        return failed->status == 503 && failed->retry_after_s == GET_NOT_READY_MS / 1000;
+}
+
 static void on_refused(struct get *g, const struct msg_failed *failed)
 {
+        if (says_not_ready(failed))
+                upstream_doubt(g->w->edge->upstream, g->def->shard);
         if (failed->status == 404 && g->handle_unsure) {
                 g->handle_unsure = false;
                 if (become_initial(g))

@@ -240,6 +240,14 @@ enum svc_state upstream_shard_state(const struct upstream *u, uint32_t shard)
         return (enum svc_state)atomic_load_explicit(&u->shards[shard].state, memory_order_relaxed);
 }
 
+void upstream_doubt(struct upstream *u, uint32_t shard)
+{
+        SLUICE_ASSERT(shard < u->n_shards);
+        int active = SVC_ACTIVE;
+        if (atomic_compare_exchange_strong(&u->shards[shard].state, &active, SVC_STARTING))
+                atomic_store_explicit(&u->shards[shard].wait, SVC_STARTING, memory_order_relaxed);
+}
+
 enum svc_state upstream_state(const struct upstream *u)
 {
         enum svc_state worst = SVC_ACTIVE;
