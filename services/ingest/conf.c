@@ -26,6 +26,10 @@ const struct knob ingest_knobs[] = {
         {"SLUICE_MANUAL_PUBLISHING", "ELECTRIC_MANUAL_TABLE_PUBLISHING", KNOB_BOOL, "false", 0, 0,
          AT(manual_publishing),
          "never add tables to the publication or change their replica identity: an operator does"},
+        {"SLUICE_DROP_SLOT", "CLEANUP_REPLICATION_SLOTS_ON_SHUTDOWN", KNOB_BOOL, "false", 0, 0,
+         AT(drop_slot),
+         "drop the replication slot when a leader ends in order: every shape begins again at the "
+         "next start"},
 };
 const size_t ingest_n_knobs = sizeof(ingest_knobs) / sizeof(ingest_knobs[0]);
 

@@ -21,6 +21,7 @@ struct ingest_conf {
         uint64_t window_bytes;
         uint64_t batch_bytes;
         bool manual_publishing;
+        bool drop_slot;
 };
 
 extern const struct knob ingest_knobs[];

@@ -39,6 +39,7 @@ struct repl {
         struct loop *loop;
         struct stream *stream;
         void (*on_active)(void);
+        bool drops_slot; /* at the end */
         enum repl_state state;
         struct setup setup;
         /* worker */
@@ -461,6 +462,7 @@ struct repl *repl_new(struct loop *loop, const struct ingest_conf *conf,
         r->loop = loop;
         r->stream = stream;
         r->on_active = on_active;
+        r->drops_slot = conf->drop_slot;
         r->backoff_ms = BACKOFF_FIRST_MS;
         r->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         SLUICE_ASSERT(r->cancel_fd >= 0);
@@ -508,6 +510,25 @@ void repl_free(struct repl *r)
         loop_post(r->loop, free_repl, r);
 }
 
+/* ---- dropping the slot at the end */
+
+static void on_dropped(void *arg)
+{
+        struct repl *r = arg;
+        if (!r->working)
+                return; /* repl_free() was faster */
+        join_worker(r);
+        r->done(r->done_arg);
+}
+
+static void *work_drop_slot(void *arg)
+{
+        struct repl *r = arg;
+        setup_drop_slot(&r->setup);
+        loop_post(r->loop, on_dropped, r);
+        return NULL;
+}
+
 void repl_start(struct repl *r)
 {
         svc_set_state(SVC_STARTING, setup_waiting_text(false));
@@ -516,18 +537,20 @@ void repl_start(struct repl *r)
 
 void repl_stop(struct repl *r, loop_callback *done, void *arg)
 {
-        if (is_connected(r) && send_status(r))
+        bool leads = is_connected(r);
+        if (leads && send_status(r))
                 disconnect(r);
         loop_timer_cancel(r->backoff);
         if (r->state != REPL_STOPPED)
                 set_state(r, REPL_STOPPED);
-        if (!r->working) {
-                done(arg);
-                return;
-        }
         r->done = done;
         r->done_arg = arg;
-        cancel_worker(r);
+        if (r->working)
+                cancel_worker(r);
+        else if (leads && r->drops_slot)
+                start_worker(r, work_drop_slot);
+        else
+                done(arg);
 }
 
 void repl_on_room(struct repl *r)

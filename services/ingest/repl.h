@@ -37,7 +37,8 @@ struct repl *repl_new(struct loop *loop, const struct ingest_conf *conf,
  */
 void repl_free(struct repl *r);
 void repl_start(struct repl *r);
-/* A last status update, and no more; `done` runs on the loop when the worker has ended. */
+/* A last status update, and no more, but that a leader drops the slot when it is told to; `done`
+ * runs on the loop when the worker has ended. */
 void repl_stop(struct repl *r, loop_callback *done, void *arg);
 
 /* The stream's hooks; `repl` is a struct repl. */

@@ -18,7 +18,7 @@ enum {
         SLOT_RETRY_MS = 50,
         SLOT_STALE_MS = 1000, /* how long a slot may stay in use by a connection that is ending */
         SLOT_BUSY_MS = 5000,
-        LOCK_STALE_MS = 5000,  /* likewise the lock, when nothing is done with it */
+        LOCK_STALE_MS = 5000,   /* likewise the lock, when nothing is done with it */
         SLOT_PATIENCE_MS = 5000 /* after that, say what creating the slot waits for */
 };
 
@@ -148,12 +148,12 @@ static bool is_true(const PGresult *res, int column)
 
 /* ---- connect */
 
-static int connect_server(struct setup *s)
+static int connect_as(struct setup *s, enum pg_kind kind)
 {
         struct pg_options o = {.url = s->url,
                                .ca_file = s->ca_file,
                                .application_name = APPLICATION_NAME,
-                               .kind = PG_REPLICATION,
+                               .kind = kind,
                                .connect_timeout_s = SETUP_CONNECT_TIMEOUT_S};
         struct buf why;
         buf_init(&why, SETUP_WHY_BYTES);
@@ -165,6 +165,11 @@ static int connect_server(struct setup *s)
                            role ? " (mend it with: ALTER ROLE … REPLICATION)" : "");
         buf_fini(&why);
         return err;
+}
+
+static int connect_server(struct setup *s)
+{
+        return connect_as(s, PG_REPLICATION);
 }
 
 /* A server that cannot tell that we died would keep our lock while it waits for something: let it
@@ -266,20 +271,29 @@ static int end_stale_holder(struct setup *s)
         return stale ? end_backend(s, pid, "the leader's lock") : 0;
 }
 
-static int take_lock(struct setup *s)
+static int try_lock(struct setup *s, bool *got)
 {
         char sql[256];
+        PGresult *res;
         snprintf(sql, sizeof(sql), "SELECT pg_catalog.pg_try_advisory_lock(hashtext('%s'))",
                  s->names.slot);
+        int err = run_rows(s, sql, 1, &res);
+        if (err)
+                return err;
+        *got = is_true(res, 0);
+        PQclear(res);
+        return 0;
+}
+
+static int take_lock(struct setup *s)
+{
         bool waiting = false;
         uint64_t looked_ms = clock_mono_ms();
         for (;;) {
-                PGresult *res;
-                int err = run_rows(s, sql, 1, &res);
+                bool got;
+                int err = try_lock(s, &got);
                 if (err)
                         return err;
-                bool got = is_true(res, 0);
-                PQclear(res);
                 if (got) {
                         s->had_lock = true;
                         svc_set_state(SVC_STARTING, setup_waiting_text(true));
@@ -627,4 +641,42 @@ void setup_run(struct setup *s)
                 PQfinish(s->conn);
                 s->conn = NULL;
         }
+}
+
+/* A standby that waits for the lock comes first: it goes on with the slot. */
+static int take_lock_again(struct setup *s)
+{
+        uint64_t since = clock_mono_ms();
+        int waited = wait_for(s, -1, 0, 5 * LOCK_RETRY_MS);
+        if (waited)
+                return waited;
+        for (;;) {
+                bool got = false;
+                int err = try_lock(s, &got);
+                if (err || got)
+                        return err;
+                if (clock_mono_ms() - since >= 10 * LOCK_RETRY_MS)
+                        return fail(s, PG_FAIL_RETRY, "another ingest has taken over");
+                err = wait_for(s, -1, 0, SLOT_RETRY_MS);
+                if (err)
+                        return err;
+        }
+}
+
+void setup_drop_slot(struct setup *s)
+{
+        struct slot slot = {0};
+        SLUICE_ASSERT(s->conn == NULL);
+        int err = connect_as(s, PG_NORMAL);
+        if (!err)
+                err = take_lock_again(s);
+        if (!err)
+                err = wait_for_slot(s, &slot);
+        if (!err && slot.exists)
+                err = drop_slot(s, "SLUICE_DROP_SLOT is set, and this ingest ends");
+        if (err)
+                log_warning("slot_left", "replication slot %s was not dropped: %s", s->names.slot,
+                            err == ERR_CANCELLED ? "cancelled" : s->why);
+        PQfinish(s->conn);
+        s->conn = NULL;
 }

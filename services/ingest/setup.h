@@ -46,6 +46,9 @@ struct setup {
 /* Blocks; tells svc_set_state() what it waits for. */
 void setup_run(struct setup *s);
 
+/* Blocks: drops the slot when nothing uses it any more, over a connection of its own. Logs. */
+void setup_drop_slot(struct setup *s);
+
 /* The messages of protocol §4.6, static. */
 const char *setup_waiting_text(bool had_lock);
 

@@ -180,6 +180,20 @@ describe('the slot is lost', () => {
   })
 })
 
+test('CLEANUP_REPLICATION_SLOTS_ON_SHUTDOWN: a leader that ends takes its slot along, a kill -9 does not', async () => {
+  const client = await launched({ CLEANUP_REPLICATION_SLOTS_ON_SHUTDOWN: 'true' })
+  const before = await endOf(stack, { table })
+  await stack.crash()
+  expect(await slotOf()).toBeDefined()
+  await stack.launch()
+  await stack.ready()
+  expect((await request(stack.url, { query: before })).status).toBe(200)
+  await stack.stop()
+  expect(await slotOf()).toBeUndefined()
+  await stack.launch()
+  await rotated(before, client)
+})
+
 describe('the slot is in use', () => {
   const pgRecvlogical = (name) => {
     const child = spawn(join(postgresBin(), 'pg_recvlogical'), [
