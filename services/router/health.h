@@ -14,6 +14,8 @@ void health_not_following(struct slice why);
 /* What ingest says of itself, in answer to hello or ack. */
 void health_leader(bool following, uint64_t state, struct slice reason);
 void health_full(bool full);
-bool health_is_active(void);
+/* Whether a new shape may be begun: active, or so lately that another leader may well be about to
+ * answer; its snapshot waits for that as long as a client may have to (protocol §4.6). */
+bool health_may_begin(void);
 
 #endif

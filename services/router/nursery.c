@@ -4,6 +4,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
+#include "common/svc/svc.h"
 #include "common/wire/msg.h"
 #include "services/router/reply.h"
 
@@ -11,6 +12,7 @@ enum {
         ENSURE_TIMEOUT_MS = 60000,
         LEADER_MS = 5000 /* protocol §4.6 */,
         REPLY_MAX_BYTES = 1 << 20,
+        REASON_MAX_BYTES = 4096,
         RETRY_AFTER_S = 10
 };
 
@@ -141,6 +143,18 @@ static int refuse(struct snapshot_failure *failure, struct buf *body, const char
         return ERR_AGAIN;
 }
 
+/* What the router waits for is what its state says. */
+static int refuse_no_leader(struct snapshot_failure *failure, struct buf *body)
+{
+        struct buf reason;
+        buf_init(&reason, REASON_MAX_BYTES);
+        bool known = svc_get_state(&reason) != SVC_ACTIVE && reason.len > 0;
+        int err = refuse(failure, body,
+                         known ? buf_cstr(&reason) : "Database connection not available");
+        buf_fini(&reason);
+        return err;
+}
+
 static int judge_reply(struct slice bytes, struct snapshot_failure *failure, struct buf *body)
 {
         union msg m;
@@ -171,7 +185,7 @@ static int on_ensure_table(void *arg, const struct table *t, struct snapshot_fai
         msg_encode(&request, &m);
         int err = follow_ask(n->follow, buf_slice(&request), ENSURE_TIMEOUT_MS, LEADER_MS, &reply);
         if (err)
-                err = refuse(failure, body, "Database connection not available");
+                err = refuse_no_leader(failure, body);
         else
                 err = judge_reply(buf_slice(&reply), failure, body);
         buf_fini(&request);

@@ -196,7 +196,7 @@ static void find_or_create(struct resolve *r, struct engine *e, bool full, struc
         struct shape *s = registry_find_identity(&e->shapes, buf_slice(&l->identity));
         if (s) {
                 registry_add_alias(&e->shapes, s, l->definition);
-        } else if (l->without_leader && !health_is_active()) {
+        } else if (l->without_leader && !health_may_begin()) {
                 refuse_not_active(l);
                 return;
         } else if (full || hmap_count(&e->jobs) >= r->o.max_jobs) {
@@ -316,7 +316,7 @@ static void run_find(void *arg, struct engine *e, bool full)
                 describe(s, q);
         else if (!q->create)
                 reply_refuse(take_call(q), 404, SLICE_LIT("No existing shape found"), 0);
-        else if (full || svc_get_state(NULL) == SVC_STARTING)
+        else if (full || (svc_get_state(NULL) == SVC_STARTING && !health_may_begin()))
                 reply_not_active(take_call(q));
         else
                 look_up(q->resolve, q);
