@@ -28,6 +28,10 @@ where_fn where_array_contains, where_array_is_contained, where_array_overlaps;
 where_fn where_array_cat, where_array_append, where_array_prepend;
 where_fn where_array_ndims; /* NULL for an empty one */
 
+/* As Postgres' ArrayCheckBounds: no index may be the greatest int4. (array_prepend alone makes
+ * arrays that do not fit; their text is none.) False: an error. */
+bool where_array_fits(struct where_ctx *c, const struct where_array *a);
+
 /* [low:high], of which either may be left out. */
 struct where_bounds {
         bool has_low, has_high;

@@ -31,8 +31,7 @@ static void copy_values(struct where_value *to, const array *from)
                 memcpy(to, from->values, from->n * sizeof(*to));
 }
 
-/* As Postgres' ArrayCheckBounds: no index may be the greatest int4. */
-static bool bounds_fit(struct where_ctx *c, const array *a)
+bool where_array_fits(struct where_ctx *c, const array *a)
 {
         for (int i = 0; i < a->n_dims; i++) {
                 int32_t end;
@@ -63,7 +62,7 @@ static bool join(struct where_ctx *c, const array *a, const array *b, const arra
         both->dims[0] += more;
         copy_values(values, a);
         copy_values(values + a->n, b);
-        return bounds_fit(c, both) && put(both, out);
+        return where_array_fits(c, both) && put(both, out);
 }
 
 static bool cat(struct where_ctx *c, const array *a, const array *b, struct where_value *out)
@@ -117,7 +116,7 @@ static bool insert(struct where_ctx *c, const struct where_value *v, const struc
         values[in_front ? 0 : a->n] = *one;
         copy_values(values + in_front, a);
         /* before Postgres moves what it has put in front to where the array began */
-        return bounds_fit(c, in_front ? a : more) && put(more, out);
+        return where_array_fits(c, in_front ? a : more) && put(more, out);
 }
 
 bool where_array_append(struct where_ctx *c, const struct where_value *v, struct where_value *out)
@@ -230,5 +229,5 @@ bool where_array_nest(struct where_ctx *c, enum where_type element,
                 copy_values(values, arrays[i].array);
                 values += arrays[i].array->n;
         }
-        return bounds_fit(c, nested) && put(nested, out);
+        return where_array_fits(c, nested) && put(nested, out);
 }

@@ -108,6 +108,9 @@ node *ck_fold(struct where_check *c, node *n)
                 value->value = decisive->value;
         else if (!where_node_eval(&ctx, n, (struct row){0}, &value->value))
                 return ck_refuse(c, n->location, ctx.error);
+        if (where_type_is_array(n->type) && !value->value.null &&
+            !where_array_fits(&ctx, value->value.array))
+                return ck_refuse(c, n->location, ctx.error);
         return value;
 }
 
