@@ -6,6 +6,8 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "services/router/where.h"
+#include "services/router/where_quick.h"
+#include "services/router/where_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,6 +44,23 @@ static struct slice next(struct slice *rest)
         struct slice part = slice_of(rest->p, end ? (size_t)(end - rest->p) : rest->len);
         *rest = end ? slice_of(end + 1, rest->len - part.len - 1) : SLICE_EMPTY;
         return part;
+}
+
+/* What is read the quick way is what libpg_query makes of it. */
+static void check_quick(struct slice clause)
+{
+        struct where_scratch arena;
+        struct where_parsed *whole = NULL;
+        struct buf why;
+        buf_init(&why, 1 << 20);
+        where_scratch_init(&arena);
+        struct where_parsed *quick = where_parse_quick(clause, &arena);
+        if (quick) {
+                int rc = where_parse_whole(clause, &arena, &whole, &why);
+                SLUICE_ASSERT(rc == 0 && where_parsed_eq(quick, whole));
+        }
+        where_scratch_fini(&arena);
+        buf_fini(&why);
 }
 
 static void check_sql(const struct where *w, const struct table *t)
@@ -81,6 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buf_init(&why, 1 << 20);
         int rc = where_compile(clause, t, NULL, &param, 1, &w, &why);
         SLUICE_ASSERT(rc == 0 || rc == ERR_NOTFOUND || (rc == ERR_INVAL && why.len > 0));
+        if (rc == 0 || (rc == ERR_INVAL && where_text_is_valid(clause)))
+                check_quick(clause);
         if (rc == 0) {
                 (void)where_eval(w, (struct row){.values = values, .n = N_COLUMNS});
                 check_sql(w, t);

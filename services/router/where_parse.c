@@ -10,6 +10,7 @@
 #include "common/base/mem.h"
 #include "services/router/sql_parse.h"
 #include "services/router/where_parse_tree.h"
+#include "services/router/where_quick.h"
 
 #define WRAP_BEFORE "SELECT 1 WHERE "
 enum { WRAP_BYTES = sizeof(WRAP_BEFORE) - 1 };
@@ -63,17 +64,53 @@ static int read_tree(const struct sql_parse *job, struct where_scratch *arena,
         return 0;
 }
 
-int where_parse(struct slice clause, struct where_scratch *arena, struct where_parsed **out,
-                struct buf *why)
+static char *wrap(struct slice clause, struct where_scratch *arena)
 {
-        struct sql_parse job;
         char *sql = where_alloc(arena, WRAP_BYTES + clause.len + 1);
         SLUICE_ASSERT(!memchr(clause.p, '\0', clause.len));
         memcpy(sql, WRAP_BEFORE, WRAP_BYTES);
         memcpy(sql + WRAP_BYTES, clause.p, clause.len);
         sql[WRAP_BYTES + clause.len] = '\0';
+        return sql;
+}
+
+static int parse_whole(const char *sql, struct where_scratch *arena, struct where_parsed **out,
+                       struct buf *why)
+{
+        struct sql_parse job;
         sql_parse_run(&job, sql);
         int rc = read_tree(&job, arena, out, why);
         sql_parse_free(&job);
         return rc;
+}
+
+int where_parse_whole(struct slice clause, struct where_scratch *arena, struct where_parsed **out,
+                      struct buf *why)
+{
+        return parse_whole(wrap(clause, arena), arena, out, why);
+}
+
+int where_parse(struct slice clause, struct where_scratch *arena, struct where_parsed **out,
+                struct buf *why)
+{
+        const char *sql = wrap(clause, arena); /* the tree borrows it */
+        struct where_parsed *quick =
+                where_parse_quick(slice_of(sql + WRAP_BYTES, clause.len), arena);
+        if (!quick)
+                return parse_whole(sql, arena, out, why);
+        *out = quick;
+        return 0;
+}
+
+bool where_parsed_eq(const struct where_parsed *a, const struct where_parsed *b)
+{
+        if (!a || !b)
+                return a == b;
+        bool eq = a->kind == b->kind && a->location == b->location && a->number == b->number &&
+                  a->test == b->test && a->negated == b->negated && a->symmetric == b->symmetric &&
+                  a->is_array == b->is_array && a->n == b->n && a->n_modifiers == b->n_modifiers &&
+                  slice_eq(a->text, b->text);
+        for (uint32_t i = 0; eq && i < a->n; i++)
+                eq = where_parsed_eq(a->args[i], b->args[i]);
+        return eq;
 }

@@ -57,6 +57,10 @@ enum { WHERE_MAX_DEPTH = 500 };
 /* ERR_INVAL: *why says what and where (protocol §5.7). The tree lives in `arena`. */
 int where_parse(struct slice clause, struct where_scratch *arena, struct where_parsed **out,
                 struct buf *why);
+/* The same without where_quick.h: what that must agree with. */
+int where_parse_whole(struct slice clause, struct where_scratch *arena, struct where_parsed **out,
+                      struct buf *why);
+bool where_parsed_eq(const struct where_parsed *a, const struct where_parsed *b);
 /* "At location N: …" */
 void where_why(struct buf *why, int location, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
