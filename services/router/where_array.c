@@ -127,8 +127,8 @@ static int read_bounds(struct reader *r, int32_t *lengths, int *n)
         while (take(r, '[')) {
                 int64_t low, high;
                 if (*n == ARRAY_MAX_DIMS || read_bound(r, &low) != 0 || !take(r, ':') ||
-                    read_bound(r, &high) != 0 || !take(r, ']') || high < low ||
-                    high == INT32_MAX || high - low >= INT32_MAX)
+                    read_bound(r, &high) != 0 || !take(r, ']') || high < low || high == INT32_MAX ||
+                    high - low >= INT32_MAX)
                         return ERR_FORMAT; /* high + 1 must be an int4, as in Postgres */
                 r->a->lower[*n] = (int32_t)low;
                 lengths[(*n)++] = (int32_t)(high - low + 1);
