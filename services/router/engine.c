@@ -6,7 +6,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
-#include "common/wire/notice.h"
+#include "services/router/announce.h"
 #include "services/router/rendering.h"
 
 enum { REAP_KEYS = 2000, RECORD_MAX_BYTES = 64 << 20 };
@@ -177,11 +177,6 @@ static struct shape_tail next_tail(const struct shape *s)
         return tail;
 }
 
-static bool tail_moves(const struct shape *s)
-{
-        return s->pending && offset_cmp(s->pending->settled.at, s->tail.log.at) != 0;
-}
-
 static void write_record(const struct shape *s, struct store_txn *t)
 {
         struct buf record;
@@ -203,7 +198,7 @@ static void write_shape(const struct shape *s, struct store_txn *t)
                 write_record(s, t);
         if (s->pending)
                 pending_write(s->pending, t, s->id);
-        if (s->tail_dirty || tail_moves(s)) {
+        if (s->tail_dirty || shape_tail_moves(s)) {
                 struct shape_tail tail = next_tail(s);
                 shapelog_put_tail(t, s->id, &tail);
         }
@@ -236,56 +231,6 @@ static int write_all(struct engine *e)
         return store_commit(&t);
 }
 
-static void add_notice(struct engine *e, const struct shape *s, struct notice *n)
-{
-        char room[SHAPE_HANDLE_MAX];
-        struct buf handle = {.p = room, .cap = sizeof(room), .max = sizeof(room)};
-        shape_handle(s->id, s->created_us, &handle);
-        n->handle = buf_slice(&handle);
-        notice_encode(&e->notices, n);
-}
-
-static void notice_gone(struct engine *e, const struct shape *s)
-{
-        add_notice(e, s,
-                   &(struct notice){.kind = NOTICE_GONE,
-                                    .prev = s->tail.log.at,
-                                    .tail = s->tail.log.at,
-                                    .flags = s->failed ? NOTICE_FAILED : 0,
-                                    .reason = s->reason});
-}
-
-/* The committed tail becomes the one that readers have; what is announced can be fetched (I5). */
-static uint32_t publish_shape(struct engine *e, struct shape *s)
-{
-        uint32_t n = 0;
-        if (s->notify_schema) {
-                add_notice(e, s,
-                           &(struct notice){.kind = NOTICE_SCHEMA,
-                                            .prev = s->tail.log.at,
-                                            .tail = s->tail.log.at});
-                n++;
-        }
-        if (s->notify_snapshot) {
-                add_notice(e, s,
-                           &(struct notice){.kind = NOTICE_SNAPSHOT,
-                                            .prev = s->tail.log.at,
-                                            .tail = s->tail.log.at});
-                n++;
-        }
-        if (tail_moves(s)) {
-                struct slice bytes = pending_inline(s->pending, NOTICE_INLINE_MAX_BYTES);
-                add_notice(e, s,
-                           &(struct notice){.kind = NOTICE_APPEND,
-                                            .prev = s->tail.log.at,
-                                            .tail = s->pending->settled.at,
-                                            .flags = bytes.len ? NOTICE_INLINE : 0,
-                                            .bytes = bytes});
-                n++;
-        }
-        return n;
-}
-
 static void shape_written(struct shape *s)
 {
         s->tail = next_tail(s);
@@ -309,7 +254,6 @@ static void flush_notices(struct engine *e, uint32_t *n)
 
 static void all_written(struct engine *e)
 {
-        enum { FRAME_BYTES = 256 * 1024 };
         uint32_t n = 0;
         xidset_saved(e->xids);
         e->committed = e->place;
@@ -320,19 +264,19 @@ static void all_written(struct engine *e)
         e->pending_bytes = e->staged_bytes = 0;
         for (struct list *node; (node = list_pop_front(&e->dirty));) {
                 struct shape *s = LIST_OBJ(node, struct shape, dirty);
+                if (!e->announced)
+                        n += announce_shape(e, s);
                 if (s->state == SHAPE_GONE) {
-                        notice_gone(e, s);
-                        n++;
                         e->n_deleted += s->stored;
                         shape_free(s);
                 } else {
-                        n += publish_shape(e, s);
                         shape_written(s);
                 }
-                if (e->notices.len >= FRAME_BYTES)
+                if (e->notices.len >= ANNOUNCE_FRAME_BYTES)
                         flush_notices(e, &n);
         }
         flush_notices(e, &n);
+        e->announced = false;
         if (e->notices.cap > NOTICES_KEEP_BYTES) {
                 buf_fini(&e->notices);
                 buf_init(&e->notices, NOTICES_MAX_BYTES);
@@ -351,6 +295,7 @@ int engine_commit(struct engine *e)
         int err;
         if (is_clean(e))
                 return 0;
+        announce_ahead(e);
         while ((err = write_all(e)) == ERR_FULL)
                 if (!e->o.on_full(e->o.arg))
                         return ERR_CANCELLED;

@@ -3,9 +3,9 @@
  * here waits for anybody but the disk.
  *
  * All changes go to memory first. engine_commit() then writes what is dirty in one store
- * transaction (entries, chunk ends, tails, records, the applied LSN) and only after its commit
- * tells the edges (I5). When the store is full the same commit is tried again later: memory keeps
- * everything, nothing is half written.
+ * transaction (entries, chunk ends, tails, records, the applied LSN) and after its commit tells the
+ * edges (I5; what may be told before: announce.h). When the store is full the same commit is tried
+ * again later: memory keeps everything, nothing is half written.
  *
  * A commit may come in the middle of a transaction, because its parts came in several batches or
  * because much is pending: its entries then lie beyond the tails. */
@@ -41,7 +41,10 @@ struct engine_options {
         void *arg;
         /* The store is full: wait, then true to try again, false to give up. */
         bool (*on_full)(void *arg);
-        /* After a commit: notices encoded as in common/wire/notice.h, maybe none. */
+        /* Notices, encoded as in common/wire/notice.h, of what the commit that follows at once is
+         * going to bring: edges may be told already (announce.h). */
+        void (*on_announce)(void *arg, lsn_t applied, uint32_t n, struct slice notices);
+        /* After a commit: the notices not given before, maybe none. */
         void (*on_commit)(void *arg, lsn_t applied, uint32_t n, struct slice notices);
         /* A shape is gone (not committed yet). */
         void (*on_gone)(void *arg, const struct shape *s);
@@ -69,6 +72,7 @@ struct engine {
         struct buf discarded; /* ids of shapes on disk that the next commit deletes */
         size_t n_deleted;     /* deleted shapes whose pages are not free yet */
         struct buf notices;   /* scratch */
+        bool announced;       /* edges have been told what the next commit brings */
         struct rendering *rendering;
         struct change_reader reader;
 };

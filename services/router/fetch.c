@@ -11,6 +11,7 @@
 #include "common/wire/msg.h"
 #include "common/wire/notice.h"
 #include "common/wire/wr.h"
+#include "services/router/late.h"
 #include "services/router/metrics.h"
 #include "services/router/reply.h"
 #include "services/router/shape.h"
@@ -29,6 +30,8 @@ enum {
 struct fetch {
         struct fetch_options o;
         struct rpc_server *server;
+        struct late *late;
+        struct buf late_scratch; /* of its thread */
 };
 
 /* Whether the handle names a shape that the store has. */
@@ -95,16 +98,16 @@ static int read_shape(struct fetch *f, const struct msg_fetch *m, struct shapelo
         return err;
 }
 
-static void answer_fetch(struct fetch *f, struct rpc_call *call, const struct msg_fetch *m)
+/* `scratch` is kept between fetches: they neither allocate nor fault in pages. */
+static void answer_fetch(struct fetch *f, struct rpc_call *call, const struct msg_fetch *m,
+                         struct buf *scratch)
 {
-        /* one for each of the bus' few threads: fetches neither allocate nor fault in pages */
-        static _Thread_local struct buf scratch;
         struct shapelog_read r;
         /* read before the store is: what is said to be applied can be fetched */
         lsn_t lsn = writer_applied(f->o.writer);
-        scratch.max = ENTRIES_MAX_BYTES;
-        buf_reset(&scratch);
-        int err = read_shape(f, m, &r, &scratch);
+        scratch->max = ENTRIES_MAX_BYTES;
+        buf_reset(scratch);
+        int err = read_shape(f, m, &r, scratch);
         if (err == ERR_NOTFOUND) {
                 reply_gone(f, call, m->handle);
         } else if (err && err != ERR_RANGE) {
@@ -124,13 +127,13 @@ static void answer_fetch(struct fetch *f, struct rpc_call *call, const struct ms
                                           .pending = r.pending,
                                           .lsn = lsn.v,
                                           .next_run = r.next_run,
-                                          .bytes = buf_slice(&scratch)};
+                                          .bytes = buf_slice(scratch)};
                 count(METRIC_FETCHES, 1);
-                count(METRIC_FETCH_BYTES, (int64_t)scratch.len);
+                count(METRIC_FETCH_BYTES, (int64_t)scratch->len);
                 reply_fetch(call, &ok);
         }
-        if (scratch.cap > SCRATCH_KEEP_BYTES)
-                buf_fini(&scratch);
+        if (scratch->cap > SCRATCH_KEEP_BYTES)
+                buf_fini(scratch);
 }
 
 /* ---- tails */
@@ -196,16 +199,38 @@ static void answer_status(struct fetch *f, struct rpc_call *call)
 
 /* ---- */
 
+static bool is_ahead(void *arg)
+{
+        const struct fetch *f = arg;
+        return writer_is_ahead(f->o.writer);
+}
+
+static void on_late_call(void *arg, struct rpc_call *call)
+{
+        struct fetch *f = arg;
+        union msg m;
+        int err = msg_decode(rpc_call_body(call), &m);
+        SLUICE_ASSERT(err == 0); /* it was decoded when it came */
+        if (m.type == MSG_fetch)
+                answer_fetch(f, call, &m.fetch, &f->late_scratch);
+        else
+                answer_tails(f, call, &m.tails);
+}
+
 static void on_call(void *arg, struct rpc_call *call)
 {
+        /* one for each of the bus' few threads, which end with the process */
+        static _Thread_local struct buf scratch;
         struct fetch *f = arg;
         union msg m;
         if (msg_decode(rpc_call_body(call), &m) != 0) {
                 reply_refuse(call, 400, SLICE_LIT("malformed request"), 0);
                 return;
         }
+        if ((m.type == MSG_fetch || m.type == MSG_tails) && late_keep(f->late, call))
+                return;
         if (m.type == MSG_fetch)
-                answer_fetch(f, call, &m.fetch);
+                answer_fetch(f, call, &m.fetch, &scratch);
         else if (m.type == MSG_tails)
                 answer_tails(f, call, &m.tails);
         else if (m.type == MSG_resolve)
@@ -220,13 +245,21 @@ static void on_call(void *arg, struct rpc_call *call)
                 reply_refuse(call, 400, SLICE_LIT("not a request to a router"), 0);
 }
 
+void fetch_settled(struct fetch *f)
+{
+        if (f)
+                late_settled(f->late);
+}
+
 int fetch_open(struct fetch **out, const struct fetch_options *o, struct buf *why)
 {
         struct fetch *f = mem_new(struct fetch);
         f->o = *o;
+        f->late = late_new(&(struct late_options){is_ahead, on_late_call, f});
         int err = rpc_server_open(&f->server, o->url, o->concurrency, REQUEST_MAX_BYTES, on_call, f,
                                   why);
         if (err) {
+                late_free(f->late);
                 mem_free(f);
                 return err;
         }
@@ -238,6 +271,9 @@ void fetch_close(struct fetch *f)
 {
         if (!f)
                 return;
+        late_stop(f->late);
         rpc_server_close(f->server);
+        late_free(f->late);
+        buf_fini(&f->late_scratch);
         mem_free(f);
 }

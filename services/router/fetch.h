@@ -1,5 +1,6 @@
 /* The REP server for edges. A fetch is a pure function of one read transaction and is answered on
- * the bus' thread, without the writer; so are tails. Resolving and deleting go to resolve.h. */
+ * the bus' thread, without the writer; so are tails. Only while the writer commits what edges have
+ * been told of already they wait (late.h). Resolving and deleting go to resolve.h. */
 #ifndef SERVICES_ROUTER_FETCH_H
 #define SERVICES_ROUTER_FETCH_H
 
@@ -27,6 +28,8 @@ struct fetch_options {
         uint32_t concurrency;
 };
 
+/* The writer is not ahead any more. On its thread. */
+void fetch_settled(struct fetch *f);
 int fetch_open(struct fetch **out, const struct fetch_options *o, struct buf *why);
 /* Every call given to resolve.h must have been answered (the writer is stopped). */
 void fetch_close(struct fetch *f);

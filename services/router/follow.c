@@ -23,6 +23,7 @@ enum {
         HELLO_TIMEOUT_MS = 2000,
         ACK_TIMEOUT_MS = 3000,
         ACK_EVERY_MS = 1000, /* also when nothing moves: it says that the leader is still there */
+        ACK_BATCHES = 4, /* applied; fewer wait for the next sync, a quarter of the least window */
         REPLAY_TIMEOUT_MS = 15000,
         REPLAY_BYTES = 8 << 20,
         STASH_MAX = 256,
@@ -241,8 +242,9 @@ static bool ack_is_due(const struct follow *f)
         const struct progress *d = &f->done, *a = &f->acked;
         if (f->leader < 0 || f->acking || d->epoch != f->gap.epoch)
                 return false;
-        return d->epoch != a->epoch || d->seq != a->seq || d->applied.v != a->applied.v ||
-               d->synced.v != a->synced.v || clock_mono_ms() - f->acked_ms >= ACK_EVERY_MS;
+        if (d->epoch != a->epoch || d->synced.v != a->synced.v || d->seq - a->seq >= ACK_BATCHES)
+                return true;
+        return clock_mono_ms() - f->acked_ms >= ACK_EVERY_MS;
 }
 
 static void on_ack(void *arg, int err, struct bus_msg *reply)

@@ -151,6 +151,11 @@ static void on_applied(void *arg, uint64_t epoch, uint64_t seq, lsn_t applied)
         follow_applied(b->follow, epoch, seq, applied);
 }
 
+static void on_settled(void *arg)
+{
+        (void)arg;
+}
+
 static void on_committed(void *arg, lsn_t applied)
 {
         struct bench *b = arg;
@@ -218,6 +223,7 @@ static void bench_open(struct bench *b)
                                    .arg = b,
                                    .on_applied = on_applied,
                                    .on_committed = on_committed,
+                                   .on_settled = on_settled,
                                    .on_lost = on_lost,
                                    .on_full = on_full,
                                    .on_gone = on_gone,

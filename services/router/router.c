@@ -117,6 +117,12 @@ static void on_committed(void *arg, lsn_t applied)
         syncer_committed(router.syncer, applied);
 }
 
+static void on_settled(void *arg)
+{
+        (void)arg;
+        fetch_settled(router.fetch);
+}
+
 static void on_synced(void *arg, lsn_t synced)
 {
         (void)arg;
@@ -235,6 +241,7 @@ static int open_writer(const struct router_conf *c, struct buf *why)
                                    .max_queue_bytes = MAX_QUEUE_BYTES,
                                    .on_applied = on_applied,
                                    .on_committed = on_committed,
+                                   .on_settled = on_settled,
                                    .on_lost = on_lost,
                                    .on_full = on_full,
                                    .on_gone = on_gone,

@@ -94,6 +94,12 @@ struct pending *shape_pending(struct shape *s)
 
 /* I2: a transaction is in the snapshot or in the log. What commits after the WAL position that was
  * read after the snapshot cannot be in the snapshot; before it, either may come first. */
+bool shape_tail_moves(const struct shape *s)
+{
+        CHECK_OBJ(s, SHAPE_MAGIC);
+        return s->pending && offset_cmp(s->pending->settled.at, s->tail.log.at) != 0;
+}
+
 bool shape_skips(struct shape *s, uint32_t xid, lsn_t commit_lsn)
 {
         if (!s->filter)

@@ -81,6 +81,9 @@ struct pending *shape_pending(struct shape *s);
  * any more. */
 bool shape_skips(struct shape *s, uint32_t xid, lsn_t commit_lsn);
 
+/* Whether complete transactions have brought it entries since the last commit. */
+bool shape_tail_moves(const struct shape *s);
+
 /* `<shape id>-<microseconds>`. */
 void shape_handle(uint64_t id, uint64_t created_us, struct buf *out);
 /* ERR_FORMAT. */

@@ -22,6 +22,7 @@ struct syncer {
         pthread_mutex_t lock;
         pthread_cond_t wake;
         lsn_t committed;
+        uint64_t dirty_since_us;
         bool dirty, stopping;
 };
 
@@ -31,16 +32,22 @@ static struct timespec at_us(uint64_t us)
                                  .tv_nsec = (long)(us % 1000000) * 1000};
 }
 
-/* Until there is something to sync and `not_before` has come, or `check_at`. True: sync. */
+/* Until there is something to sync and it is time, or `check_at`. True: sync. A sync waits for
+ * more to come first: nobody waits for it but Postgres' WAL, and at once it would compete with the
+ * edges and clients that have just been told. */
 static bool wait_for_work(struct syncer *s, uint64_t not_before, uint64_t check_at)
 {
         for (;;) {
-                uint64_t now = clock_mono_us();
+                uint64_t now = clock_mono_us(), due = check_at;
+                if (s->dirty) {
+                        due = s->dirty_since_us + INTERVAL_US;
+                        due = due > not_before ? due : not_before;
+                }
                 if (s->stopping || now >= check_at)
                         return false;
-                if (s->dirty && now >= not_before)
+                if (s->dirty && now >= due)
                         return true;
-                uint64_t until = s->dirty && not_before < check_at ? not_before : check_at;
+                uint64_t until = due < check_at ? due : check_at;
                 struct timespec ts = at_us(until);
                 pthread_cond_timedwait(&s->wake, &s->lock, &ts);
         }
@@ -86,7 +93,7 @@ static void *syncer_main(void *arg)
         while (!s->stopping) {
                 if (wait_for_work(s, not_before, check_at)) {
                         uint64_t now = clock_mono_us();
-                        not_before = now + (sync_once(s) ? INTERVAL_US : RETRY_US);
+                        not_before = sync_once(s) ? now : now + RETRY_US;
                 } else if (!s->stopping) {
                         store_check_readers(s->store);
                         gauge(METRIC_STORE_BYTES, store_used_bytes(s->store));
@@ -130,8 +137,10 @@ void syncer_committed(struct syncer *s, lsn_t lsn)
 {
         pthread_mutex_lock(&s->lock);
         s->committed = lsn;
-        if (!s->dirty)
+        if (!s->dirty) {
+                s->dirty_since_us = clock_mono_us();
                 pthread_cond_signal(&s->wake);
+        }
         s->dirty = true;
         pthread_mutex_unlock(&s->lock);
 }

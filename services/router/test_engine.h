@@ -87,7 +87,7 @@ static inline void test_engine_start(struct test_engine *t)
         t->o.arg = t;
         t->o.wall_us = test_clock;
         t->o.on_full = test_on_full;
-        t->o.on_commit = test_on_commit;
+        t->o.on_announce = t->o.on_commit = test_on_commit;
         t->o.on_gone = test_on_gone;
         t->o.on_table = test_on_table;
         t->o.on_described = test_on_described;

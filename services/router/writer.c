@@ -45,6 +45,7 @@ struct writer {
         bool stopping;
 
         _Atomic uint64_t applied, joins_done;
+        _Atomic bool ahead;
 
         /* the writer thread's */
         struct list done; /* jobs that ran and wait for the commit */
@@ -197,12 +198,22 @@ static void set_full(struct writer *w, bool full)
         w->o.on_full(w->o.arg, full);
 }
 
+/* What edges were told is in the store, or will not be before there is room. */
+static void settle(struct writer *w)
+{
+        if (!atomic_load_explicit(&w->ahead, memory_order_relaxed))
+                return;
+        atomic_store_explicit(&w->ahead, false, memory_order_release);
+        w->o.on_settled(w->o.arg);
+}
+
 /* Waits for a while, serving who only reads. */
 static bool on_full(void *arg)
 {
         struct writer *w = arg;
         uint64_t until = clock_mono_ms() + FULL_RETRY_MS;
         set_full(w, true);
+        settle(w);
         for (;;) {
                 run_some_jobs(w);
                 uint64_t now = clock_mono_ms(), beat = notify_heartbeat(w->o.notify);
@@ -222,11 +233,19 @@ static bool on_full(void *arg)
 
 /* ---- committing */
 
+static void on_announce(void *arg, lsn_t applied, uint32_t n, struct slice notices)
+{
+        struct writer *w = arg;
+        atomic_store_explicit(&w->ahead, true, memory_order_seq_cst); /* before anybody is told */
+        notify_send(w->o.notify, applied, n, notices);
+}
+
 static void on_commit(void *arg, lsn_t applied, uint32_t n, struct slice notices)
 {
         struct writer *w = arg;
         atomic_store_explicit(&w->applied, applied.v, memory_order_release);
         gauge(METRIC_APPLIED_LSN, applied.v);
+        settle(w);
         notify_send(w->o.notify, applied, n, notices);
         w->o.on_committed(w->o.arg, applied);
 }
@@ -469,6 +488,7 @@ int writer_open(struct writer **out, const struct writer_options *o, struct buf 
         w->o = *o;
         w->o.engine.arg = w;
         w->o.engine.on_full = on_full;
+        w->o.engine.on_announce = on_announce;
         w->o.engine.on_commit = on_commit;
         w->o.engine.on_gone = on_gone;
         w->o.engine.on_table = on_table;
@@ -530,6 +550,11 @@ void writer_close(struct writer *w)
 lsn_t writer_applied(const struct writer *w)
 {
         return (lsn_t){atomic_load_explicit(&w->applied, memory_order_acquire)};
+}
+
+bool writer_is_ahead(const struct writer *w)
+{
+        return atomic_load_explicit(&w->ahead, memory_order_acquire);
 }
 
 uint64_t writer_joins_done(const struct writer *w)

@@ -20,7 +20,7 @@ struct writer;
 
 struct writer_options {
         struct engine_options
-                engine;         /* its arg and on_full, on_commit are the writer's own to set */
+                engine; /* its arg, on_full, on_announce, on_commit are the writer's own to set */
         struct notify *notify;  /* borrowed; used by the writer thread alone */
         size_t max_queue_bytes; /* of batches */
 
@@ -31,6 +31,8 @@ struct writer_options {
         /* On the writer thread, after every commit; what is in the store reaches up to `applied`.
          */
         void (*on_committed)(void *arg, lsn_t applied);
+        /* On the writer thread: writer_is_ahead() was true and is not any more. */
+        void (*on_settled)(void *arg);
         /* The stream makes no sense any more: join it anew. Batches are dropped until
          * writer_join(). */
         void (*on_lost)(void *arg);
@@ -64,6 +66,9 @@ void writer_join(struct writer *w, const struct writer_join *join);
 /* How many joins the writer has gone through. */
 uint64_t writer_joins_done(const struct writer *w);
 
+/* Edges have been told of entries that are not in the store yet; they will be soon, unless it is
+ * full. */
+bool writer_is_ahead(const struct writer *w);
 /* Every transaction up to it can be fetched. */
 lsn_t writer_applied(const struct writer *w);
 /* Where the stream was left; before writer_start() only. */

@@ -47,6 +47,11 @@ static void on_applied(void *arg, uint64_t epoch, uint64_t seq, lsn_t applied)
         tell(b);
 }
 
+static void on_settled(void *arg)
+{
+        (void)arg;
+}
+
 static void on_committed(void *arg, lsn_t applied)
 {
         struct bench *b = arg;
@@ -114,6 +119,7 @@ static void bench_open(struct bench *b, size_t map_bytes, size_t queue_bytes)
                                    .arg = b,
                                    .on_applied = on_applied,
                                    .on_committed = on_committed,
+                                   .on_settled = on_settled,
                                    .on_lost = on_lost,
                                    .on_full = on_full,
                                    .on_gone = on_gone,
