@@ -71,22 +71,44 @@ static bool is_failure(const PGresult *res)
         return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK;
 }
 
-/* All results of what was sent: the first failure, else the last one. */
-static int collect(PGconn *conn, const struct pgwait *w, PGresult **kept)
+int pgwait_results(PGconn *conn, const struct pgwait *w, PGresult **out)
 {
+        PGresult *kept = NULL;
         for (;;) {
                 int err = pgwait_ready(conn, w);
-                if (err)
+                PGresult *res = err ? NULL : PQgetResult(conn);
+                if (err) {
+                        PQclear(kept);
                         return err;
-                PGresult *res = PQgetResult(conn);
-                if (!res)
-                        return *kept ? 0 : ERR_CLOSED;
-                if (*kept && is_failure(*kept)) {
+                }
+                if (!res) {
+                        *out = kept;
+                        return 0;
+                }
+                if (kept && is_failure(kept)) {
                         PQclear(res);
                         continue;
                 }
-                PQclear(*kept);
-                *kept = res;
+                PQclear(kept);
+                kept = res;
+        }
+}
+
+int pgwait_copy_line(PGconn *conn, const struct pgwait *w, char **line, size_t *len)
+{
+        for (;;) {
+                int n = PQgetCopyData(conn, line, 1);
+                if (n > 0)
+                        *len = (size_t)n;
+                if (n > 0 || n == -1)
+                        return 0;
+                if (n < 0 || PQstatus(conn) != CONNECTION_OK)
+                        return ERR_CLOSED;
+                int err = wait_for(conn, w, POLLIN);
+                if (err)
+                        return err;
+                /* What came before a failure is read first. */
+                (void)PQconsumeInput(conn);
         }
 }
 
@@ -110,7 +132,9 @@ int pgwait_exec(PGconn *conn, const struct pgwait *w, const char *sql, int n_par
                            : PQsendQueryParams(conn, sql, n_params, NULL, params, NULL, NULL, 0);
         int err = sent ? pgwait_flush(conn, w) : ERR_CLOSED;
         if (!err)
-                err = collect(conn, w, &res);
+                err = pgwait_results(conn, w, &res);
+        if (!err && !res)
+                err = ERR_CLOSED;
         if (!err && is_failure(res))
                 err = ERR_DB;
         if (err == ERR_DB || err == ERR_CLOSED)

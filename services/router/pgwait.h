@@ -30,6 +30,13 @@ int pgwait_exec(PGconn *conn, const struct pgwait *w, const char *sql, int n_par
 int pgwait_flush(PGconn *conn, const struct pgwait *w);
 /* Waits until PQgetResult() will not block. 0, ERR_TIMEOUT, ERR_CANCELLED, ERR_CLOSED. */
 int pgwait_ready(PGconn *conn, const struct pgwait *w);
+/* Waits for all results of what was sent: *out is the first failure, else the last one, the
+ * caller's to PQclear, NULL if there was none. 0, whatever the results say, or as pgwait_ready().
+ */
+int pgwait_results(PGconn *conn, const struct pgwait *w, PGresult **out);
+/* The next line of a COPY to us: *line is the caller's to PQfreemem, or NULL when there are no
+ * more: then pgwait_results() says how it ended. 0, ERR_TIMEOUT, ERR_CANCELLED, ERR_CLOSED. */
+int pgwait_copy_line(PGconn *conn, const struct pgwait *w, char **line, size_t *len);
 
 /* Lets `ms` pass. 0, or ERR_CANCELLED as soon as wake_fd is readable. */
 int pgwait_pause(int wake_fd, uint64_t ms);

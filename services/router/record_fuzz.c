@@ -7,6 +7,7 @@
 #include "common/base/assert.h"
 #include "common/base/hash.h"
 #include "common/base/mem.h"
+#include "services/router/copytext.h"
 #include "services/router/render.h"
 #include "services/router/run.h"
 #include "services/router/shape.h"
@@ -81,10 +82,23 @@ static void fuzz_shape(struct slice bytes)
         shape_record_fini(&record);
 }
 
+static void fuzz_copy_line(struct slice bytes)
+{
+        enum { FIELDS = 3 };
+        static const uint32_t to[FIELDS] = {0, 1, 2};
+        struct change_value values[FIELDS];
+        struct slice line = slice_dup(bytes); /* a block of its own, so that a step too far shows */
+        char *p = (char *)(uintptr_t)line.p;
+        bool ok = copytext_parse(p, line.len, to, FIELDS, values) == 0;
+        for (uint32_t i = 0; ok && i < FIELDS; i++)
+                SLUICE_ASSERT(values[i].kind == VALUE_NULL || values[i].text.len < bytes.len);
+        mem_free(p);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static void (*const targets[])(struct slice) = {fuzz_snapshot, fuzz_table, fuzz_run,
-                                                        fuzz_shape};
+                                                        fuzz_shape, fuzz_copy_line};
         if (size == 0)
                 return 0;
         struct slice bytes = slice_of((const char *)data + 1, size - 1);

@@ -20,7 +20,7 @@ enum { POOL_MAGIC = 0x54a90001, IDLE_CLOSE_MS = 30000 };
 
 struct queued {
         struct list node;
-        struct snapshot_job job; /* where and params owned */
+        struct snapshot_job job; /* where_sql owned */
         bool cancelled;          /* under the lock */
         bool skip;               /* was cancelled before it began; the worker's */
 };
@@ -52,17 +52,11 @@ static struct queued *copy_job(const struct snapshot_job *job)
         struct queued *q = mem_new(struct queued);
         q->job = *job;
         q->job.where_sql = slice_dup(job->where_sql);
-        q->job.params = mem_array(job->n_params, sizeof(*q->job.params));
-        for (uint32_t i = 0; i < job->n_params; i++)
-                q->job.params[i] = slice_dup(job->params[i]);
         return q;
 }
 
 static void free_job(struct queued *q)
 {
-        for (uint32_t i = 0; i < q->job.n_params; i++)
-                mem_free((void *)(uintptr_t)q->job.params[i].p);
-        mem_free(q->job.params);
         mem_free((void *)(uintptr_t)q->job.where_sql.p);
         mem_free(q);
 }

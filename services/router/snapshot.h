@@ -1,6 +1,6 @@
 /* Initial snapshots: a pool of workers with one connection each takes shapes from a fair queue,
- * reads them in a repeatable-read transaction in libpq's single-row mode, renders the rows and
- * hands them to the writer in bounded batches (docs/architecture.md, "Creating a shape"; invariant
+ * copies them in a repeatable-read transaction, renders the rows and hands them to the writer in
+ * bounded batches (docs/architecture.md, "Creating a shape"; invariant
  * I2). */
 #ifndef SERVICES_ROUTER_SNAPSHOT_H
 #define SERVICES_ROUTER_SNAPSHOT_H
@@ -84,14 +84,12 @@ void snapshot_pool_close(struct snapshot_pool *p);
 
 /* What to read. `projection` and its table outlive the job: until end, failed or a callback that
  * returned ERR_CANCELLED. `where_sql`: rebuilt from a checked tree, never a client's text, or
- * empty; its parameters are in params. `only_end`: log=changes_only, the snapshot is just
+ * empty. `only_end`: log=changes_only, the snapshot is just
  * snapshot-end. */
 struct snapshot_job {
         uint64_t shape_id;
         const struct projection *projection;
         struct slice where_sql;
-        struct slice *params;
-        uint32_t n_params;
         bool only_end;
 };
 /* Any thread; copies the job. ERR_AGAIN when the queue is full. */

@@ -213,14 +213,11 @@ static void close_env(struct env *e)
         sink_fini(&e->sink);
 }
 
-static void submit(struct env *e, const char *where, struct slice *params, uint32_t n,
-                   bool only_end)
+static void submit(struct env *e, const char *where, bool only_end)
 {
         struct snapshot_job job = {.shape_id = SHAPE,
                                    .projection = e->projection,
                                    .where_sql = slice_cstr(where),
-                                   .params = params,
-                                   .n_params = n,
                                    .only_end = only_end};
         assert_int_equal(snapshot_submit(e->pool, &job), 0);
 }
@@ -243,7 +240,7 @@ static void whole_table(void **state)
         test_db_sql(*state, "create table t (id int primary key, v text);"
                             "insert into t values (1, 'x'), (2, null), (3, '')");
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         assert_int_equal(e.sink.n_ensures, 1);
         assert_int_equal(e.sink.n_chunks, 1);
@@ -259,11 +256,10 @@ static void whole_table(void **state)
 static void filtered(void **state)
 {
         struct env e;
-        struct slice params[] = {SLICE_LIT("2"), SLICE_LIT("' or true --")};
         test_db_sql(*state, "create table t (id int primary key, v text);"
                             "insert into t values (1, 'x'), (2, null), (3, '')");
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "id = $1::int4 OR v = $2::text", params, 2, false);
+        submit(&e, "id = '2'::int4 OR v = ''' or true --'::text", false);
         await(&e.sink, &e.sink.ended);
         expect_chunk(&e, 0, ROW("2", "null") ",{\"headers\":{\"control\":\"snapshot-end\"");
         close_env(&e);
@@ -276,13 +272,13 @@ static void only_the_end(void **state)
         test_db_sql(*state,
                     "create table t (id int primary key, v text); insert into t values (1, 'x')");
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "", NULL, 0, true);
+        submit(&e, "", true);
         await(&e.sink, &e.sink.ended);
         expect_chunk(&e, 0, "{\"headers\":{\"control\":\"snapshot-end\"");
         close_env(&e);
         test_db_sql(*state, "truncate t");
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         expect_chunk(&e, 0, "{\"headers\":{\"control\":\"snapshot-end\"");
         close_env(&e);
@@ -295,7 +291,7 @@ static void chunks(void **state)
         test_db_sql(*state, "create table t (id int primary key, v text);"
                             "insert into t select n, 'x' from generate_series(100, 139) n");
         open_env(&e, *state, "t", (sizeof(ROW("100", "\"x\"")) - 1 + 1) * 10);
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         assert_int_equal(e.sink.n_chunks, 5);
         for (uint32_t i = 0; i < 4; i++) {
@@ -318,7 +314,7 @@ static void one_form_of_values(void **state)
                 "insert into t values (true, '10.0.0.1', 'ab', '2024-02-01 12:00+02', '1 day 2 h',"
                 " 0.1, 'hi', '2024-02-01')");
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         expect_chunk(&e, 0,
                      "{\"key\":\"\\\"" SCHEMA
@@ -326,6 +322,77 @@ static void one_form_of_values(void **state)
                      "\"b\":\"true\",\"c\":\"ab  \",\"d\":\"2024-02-01\",\"f\":\"0.1\","
                      "\"i\":\"10.0.0.1/32\",\"t\":\"2024-02-01 10:00:00+00\",\"v\":\"P1DT2H\","
                      "\"y\":\"\\\\x6869\"},");
+        close_env(&e);
+}
+
+static void expect_failure(struct env *e, uint32_t status, const char *body)
+{
+        await(&e->sink, &e->sink.failed);
+        assert_int_equal(e->sink.status, status);
+        assert_non_null(strstr(buf_cstr(&e->sink.body), body));
+        assert_false(e->sink.ended);
+}
+
+/* What COPY escapes, and what it would be taken for. */
+static void escapes(void **state)
+{
+        struct env e;
+        test_db_sql(
+                *state,
+                "create table t (id int primary key, v text);"
+                "insert into t values (1, E'\\\\N'), (2, E'a\\tb\\nc\\\\d\\re\\bf\\fg\\013h\\001\"'),"
+                " (3, E'\\\\.'), (4, E'\\\\'), (5, E'x\\\\\\\\N\\t'), (6, 'N')");
+        open_env(&e, *state, "t", 1 << 20);
+        submit(&e, "", false);
+        await(&e.sink, &e.sink.ended);
+        expect_chunk(
+                &e, 0,
+                ROW("1", "\"\\\\N\"") "," ROW("2", "\"a\\tb\\nc\\\\d\\re\\bf\\fg\\u000bh\\u0001\\\""
+                                                   "\"") "," ROW("3", "\"\\\\.\"") "," ROW(
+                        "4", "\"\\\\\"") "," ROW("5", "\"x\\\\\\\\N\\t\"") "," ROW("6",
+                                                                                   "\"N\"") ",");
+        close_env(&e);
+}
+
+/* Rows have been handed over when the statement fails. */
+static void fails_in_the_middle(void **state)
+{
+        struct env e;
+        test_db_sql(*state, "create table t (id int primary key, v text);"
+                            "insert into t select n, repeat('x', 100)"
+                            " from generate_series(1, 10000) n; analyze t");
+        open_env(&e, *state, "t", 16 << 20);
+        submit(&e, "1 / (id - 9000) < 2", false);
+        expect_failure(
+                &e, 500,
+                "{\"message\":\"Unexpected error while creating snapshot: division by zero\"}");
+        assert_true(e.sink.blocked);
+        e.sink.failed = false;
+        e.sink.n_chunks = 0;
+        buf_reset(&e.sink.chunks[0]);
+        submit(&e, "id = 7", false); /* the connection is as good as before */
+        await(&e.sink, &e.sink.ended);
+        assert_non_null(strstr(buf_cstr(&e.sink.chunks[0]), "/\\\"7\\\"\""));
+        close_env(&e);
+}
+
+/* The server ends the connection while rows flow. */
+static void loses_connection_in_the_middle(void **state)
+{
+        struct env e;
+        test_db_sql(*state, "create table t (id int primary key, v text);"
+                            "insert into t select n, repeat('x', 1000)"
+                            " from generate_series(1, 50000) n");
+        open_env(&e, *state, "t", 60 << 20);
+        e.sink.block_rows = true;
+        submit(&e, "", false);
+        await(&e.sink, &e.sink.blocked);
+        test_db_sql(*state, "select pg_terminate_backend(pid) from pg_stat_activity"
+                            " where application_name = 'sluice-snapshot'");
+        pthread_mutex_lock(&e.sink.lock);
+        e.sink.block_rows = false;
+        changed(&e.sink);
+        expect_failure(&e, 503, "Database connection not available");
         close_env(&e);
 }
 
@@ -338,20 +405,12 @@ static void younger_snapshots(void **state)
                     "create table t (id int primary key, v text); insert into t values (1, 'x')");
         open_env(&e, *state, "t", 1 << 20);
         e.sink.refuse_begins = 3;
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         assert_int_equal(e.sink.n_begins, 4);
         assert_int_equal(e.sink.n_holds, 4);
         expect_chunk(&e, 0, ROW("1", "\"x\""));
         close_env(&e);
-}
-
-static void expect_failure(struct env *e, uint32_t status, const char *body)
-{
-        await(&e->sink, &e->sink.failed);
-        assert_int_equal(e->sink.status, status);
-        assert_non_null(strstr(buf_cstr(&e->sink.body), body));
-        assert_false(e->sink.ended);
 }
 
 static void failures(void **state)
@@ -360,7 +419,7 @@ static void failures(void **state)
         test_db_sql(*state,
                     "create table t (id int primary key, v text); insert into t values (0, 'x')");
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "1 / id = 1", NULL, 0, false);
+        submit(&e, "1 / id = 1", false);
         expect_failure(
                 &e, 500,
                 "{\"message\":\"Unexpected error while creating snapshot: division by zero\"}");
@@ -368,12 +427,12 @@ static void failures(void **state)
 
         open_env(&e, *state, "t", 1 << 20);
         e.sink.ensure_status = 503;
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         expect_failure(&e, 503, "{\"message\":\"no\"}");
         close_env(&e);
 
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "pg_sleep(60) is not null", NULL, 0, false);
+        submit(&e, "pg_sleep(60) is not null", false);
         expect_failure(&e, 503, "(cancelled after 1500ms)");
         close_env(&e);
         /* The server was told, too: the statement goes away long before its minute is over. */
@@ -389,7 +448,7 @@ static void locked_table(void **state)
         test_db_sql(*state, "create table t (id int primary key, v text)");
         open_env(&e, *state, "t", 1 << 20);
         test_db_sql(*state, "begin; lock table t");
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         expect_failure(&e, 503, "Snapshot timed out while waiting for a table lock");
         test_db_sql(*state, "rollback");
         close_env(&e);
@@ -414,7 +473,7 @@ static void changed_tables(void **state)
                 test_db_sql(*state, "create table t (id int primary key, v text)");
                 open_env(&e, *state, "t", 1 << 20);
                 test_db_sql(*state, changes[i]);
-                submit(&e, "", NULL, 0, false);
+                submit(&e, "", false);
                 expect_failure(&e, 409, "must-refetch");
                 close_env(&e);
         }
@@ -428,7 +487,7 @@ static void unaffected_table(void **state)
         open_env(&e, *state, "t", 1 << 20);
         test_db_sql(*state,
                     "alter table t add column more int; alter table t alter column v set not null");
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         expect_chunk(&e, 0, ROW("1", "\"x\"") ",{\"headers\"");
         close_env(&e);
@@ -451,7 +510,7 @@ static void locked_against_rewriting(void **state)
         open_env(&e, *state, "t", 1 << 20);
         e.sink.db = *state;
         e.sink.on_begin = try_to_rewrite;
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         expect_chunk(&e, 0, ROW("1", "\"x\""));
         close_env(&e);
@@ -463,13 +522,13 @@ static void lost_connection(void **state)
         test_db_sql(*state,
                     "create table t (id int primary key, v text); insert into t values (1, 'x')");
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         test_db_sql(*state, "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
                             " where application_name = 'sluice-snapshot'");
         e.sink.ended = e.sink.closed[0] = false;
         buf_reset(&e.sink.chunks[0]);
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         expect_chunk(&e, 0, ROW("1", "\"x\""));
         assert_false(e.sink.failed);
@@ -494,7 +553,7 @@ static void no_database(void **state)
         buf_init(&why, 1024);
         assert_int_equal(snapshot_pool_open(&e.pool, &o, &sink, &why), 0);
         buf_fini(&why);
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         expect_failure(&e, 503, "{\"message\":\"Database connection not available\"}");
         close_env(&e);
 }
@@ -507,13 +566,13 @@ static void cancel_running_query(void **state)
         test_db_sql(*state, "create table t (id int primary key, v text);"
                             "insert into t values (1, 'x')");
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "pg_sleep(61) is not null", NULL, 0, false);
+        submit(&e, "pg_sleep(61) is not null", false);
         await(&e.sink, &e.sink.started);
         snapshot_cancel(e.pool, SHAPE + 1); /* another's */
         snapshot_cancel(e.pool, SHAPE);
         expect_failure(&e, 409, "must-refetch");
         e.sink.failed = false;
-        submit(&e, "", NULL, 0, false); /* the worker is as good as new */
+        submit(&e, "", false); /* the worker is as good as new */
         await(&e.sink, &e.sink.ended);
         expect_chunk(&e, 0, ROW("1", "\"x\""));
         close_env(&e);
@@ -528,7 +587,7 @@ static void cancel_queued_job(void **state)
                     "insert into t select n, repeat('x', 100) from generate_series(1, 1000) n");
         open_env(&e, *state, "t", 1 << 20);
         e.sink.block_rows = true;
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.blocked);
         struct snapshot_job job = {.shape_id = SHAPE + 1, .projection = e.projection};
         assert_int_equal(snapshot_submit(e.pool, &job), 0);
@@ -554,7 +613,7 @@ static void writer_cancels(void **state)
                     "insert into t select n, repeat('x', 100) from generate_series(1, 200000) n");
         open_env(&e, *state, "t", 1 << 20);
         e.sink.rows_error = ERR_CANCELLED;
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         assert_false(e.sink.failed);
         pthread_mutex_lock(&e.sink.lock);
@@ -562,7 +621,7 @@ static void writer_cancels(void **state)
         e.sink.rows_error = 0;
         buf_reset(&e.sink.chunks[0]);
         pthread_mutex_unlock(&e.sink.lock);
-        submit(&e, "id = 7", NULL, 0, false);
+        submit(&e, "id = 7", false);
         await(&e.sink, &e.sink.ended);
         assert_non_null(strstr(buf_cstr(&e.sink.chunks[0]), "/\\\"7\\\"\""));
         close_env(&e);
@@ -574,8 +633,8 @@ static void close_while_running(void **state)
         test_db_sql(*state,
                     "create table t (id int primary key, v text); insert into t values (1, 'x')");
         open_env(&e, *state, "t", 1 << 20);
-        submit(&e, "pg_sleep(62) is not null", NULL, 0, false);
-        submit(&e, "", NULL, 0, false);
+        submit(&e, "pg_sleep(62) is not null", false);
+        submit(&e, "", false);
         await(&e.sink, &e.sink.started);
         close_env(&e);
         assert_false(e.sink.failed || e.sink.ended);
@@ -591,23 +650,16 @@ static int setup(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                DB_TEST(whole_table),
-                DB_TEST(filtered),
-                DB_TEST(only_the_end),
-                DB_TEST(chunks),
-                DB_TEST(one_form_of_values),
-                DB_TEST(younger_snapshots),
-                DB_TEST(failures),
-                DB_TEST(locked_table),
-                DB_TEST(changed_tables),
-                DB_TEST(unaffected_table),
-                DB_TEST(locked_against_rewriting),
-                DB_TEST(lost_connection),
-                DB_TEST(no_database),
-                DB_TEST(cancel_running_query),
-                DB_TEST(cancel_queued_job),
-                DB_TEST(writer_cancels),
-                DB_TEST(close_while_running),
+                DB_TEST(whole_table),          DB_TEST(filtered),
+                DB_TEST(only_the_end),         DB_TEST(chunks),
+                DB_TEST(one_form_of_values),   DB_TEST(escapes),
+                DB_TEST(fails_in_the_middle),  DB_TEST(loses_connection_in_the_middle),
+                DB_TEST(younger_snapshots),    DB_TEST(failures),
+                DB_TEST(locked_table),         DB_TEST(changed_tables),
+                DB_TEST(unaffected_table),     DB_TEST(locked_against_rewriting),
+                DB_TEST(lost_connection),      DB_TEST(no_database),
+                DB_TEST(cancel_running_query), DB_TEST(cancel_queued_job),
+                DB_TEST(writer_cancels),       DB_TEST(close_while_running),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,12 @@
-/* The rows of a snapshot, from libpq's single-row mode to the sink: never more than a batch of them
- * is in memory. */
+/* The rows of a snapshot, from COPY to the sink: never more than a batch of them is in memory. COPY
+ * in text format is what costs both sides least; it takes no parameters, and needs none: a clause
+ * is rebuilt with its constants. */
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/pg/pg.h"
+#include "services/router/copytext.h"
 #include "services/router/cutter.h"
 #include "services/router/snapshot_run.h"
 
@@ -15,8 +17,8 @@ struct rows {
         struct cutter cutter;
         struct buf entries;          /* of the current chunk, not handed over yet */
         struct change_value *values; /* one row, by table column */
-        uint32_t *columns;           /* result field -> table column */
-        int n_fields;
+        uint32_t *columns;           /* field -> table column */
+        uint32_t n_fields;
 };
 
 static void rows_init(struct rows *rows, struct run *run)
@@ -40,12 +42,12 @@ static void rows_fini(struct rows *rows)
         mem_free(rows->columns);
 }
 
-static void put_select(const struct rows *rows, struct buf *out)
+static void put_copy(const struct rows *rows, struct buf *out)
 {
         const struct table *t = rows->run->table;
         struct slice where = rows->run->job->where_sql;
-        buf_puts(out, "SELECT");
-        for (int i = 0; i < rows->n_fields; i++) {
+        buf_puts(out, "COPY (SELECT");
+        for (uint32_t i = 0; i < rows->n_fields; i++) {
                 buf_puts(out, i > 0 ? ", " : " ");
                 pg_put_ident(out, t->columns[rows->columns[i]].name);
         }
@@ -55,6 +57,7 @@ static void put_select(const struct rows *rows, struct buf *out)
                 buf_puts(out, " WHERE ");
                 buf_put_slice(out, where);
         }
+        buf_puts(out, ") TO STDOUT");
 }
 
 /* Hands over what is there; the buffer is empty afterwards and has room for the next batch. */
@@ -79,70 +82,42 @@ static void start_entry(struct rows *rows)
                 buf_reserve(&rows->entries, batch + batch / 4);
 }
 
-static void fetch_values(struct rows *rows, const PGresult *res)
+static int unexpected(struct run *run, int err, struct slice what)
 {
-        for (int i = 0; i < rows->n_fields; i++) {
-                struct change_value *v = &rows->values[rows->columns[i]];
-                int len = PQgetlength(res, 0, i);
-                bool null = len == 0 && PQgetisnull(res, 0, i);
-                v->kind = null ? VALUE_NULL : VALUE_TEXT;
-                v->text = slice_of(PQgetvalue(res, 0, i), (size_t)len);
-        }
+        trouble_unexpected(&run->trouble, what);
+        return err;
 }
 
-static int add_row(struct rows *rows, const PGresult *res)
+static int add_row(struct rows *rows, char *line, size_t len)
 {
         struct run *run = rows->run;
-        SLUICE_ASSERT(PQnfields(res) == rows->n_fields);
-        fetch_values(rows, res);
+        if (copytext_parse(line, len, rows->columns, rows->n_fields, rows->values) != 0)
+                return unexpected(run, ERR_FORMAT, SLICE_LIT("malformed row"));
         start_entry(rows);
         size_t before = rows->entries.len;
         render_snapshot_row(run->job->projection, (struct row){rows->values, run->table->n_columns},
                             &rows->entries);
-        if (buf_status(&rows->entries) != 0) {
-                trouble_unexpected(&run->trouble, SLICE_LIT("row is too large"));
-                return ERR_LIMIT;
-        }
+        if (buf_status(&rows->entries) != 0)
+                return unexpected(run, ERR_LIMIT, SLICE_LIT("row is too large"));
         bool closes = cutter_add(&rows->cutter, rows->entries.len - before);
         if (closes || rows->entries.len >= run->reader->options->batch_bytes)
                 return flush_rows(rows, closes);
         return 0;
 }
 
-static char **make_params(const struct snapshot_job *job)
-{
-        char **params = mem_array(job->n_params, sizeof(*params));
-        for (uint32_t i = 0; i < job->n_params; i++)
-                params[i] = slice_dup_cstr(job->params[i]);
-        return params;
-}
-
-static void free_params(const struct snapshot_job *job, char **params)
-{
-        for (uint32_t i = 0; i < job->n_params; i++)
-                mem_free(params[i]);
-        mem_free(params);
-}
-
-static int send_select(struct rows *rows, const struct pgwait *w)
+static int send_copy(struct rows *rows, const struct pgwait *w)
 {
         struct run *run = rows->run;
         PGconn *conn = run->reader->conn;
-        char **params = make_params(run->job);
         struct buf sql;
         buf_init(&sql, SQL_MAX_BYTES);
-        put_select(rows, &sql);
-        int sent = buf_status(&sql) == 0 &&
-                   PQsendQueryParams(conn, buf_cstr(&sql), (int)run->job->n_params, NULL,
-                                     (const char *const *)params, NULL, NULL, 0) &&
-                   PQsetSingleRowMode(conn);
+        put_copy(rows, &sql);
+        int sent = buf_status(&sql) == 0 && PQsendQuery(conn, buf_cstr(&sql));
         buf_fini(&sql);
-        free_params(run->job, params);
-        int err = sent ? pgwait_flush(conn, w) : ERR_CLOSED;
-        return err ? run_statement_failed(run, err, "", 0) : 0;
+        return sent ? pgwait_flush(conn, w) : ERR_CLOSED;
 }
 
-/* The first row did not come in time, or somebody wants the worker back. */
+/* The first row did not come in time, somebody wants the worker back, or the connection is lost. */
 static int rows_stopped(struct run *run, int err)
 {
         run_statement_failed(run, err, "", 0);
@@ -151,7 +126,7 @@ static int rows_stopped(struct run *run, int err)
         return err;
 }
 
-static int select_failed(struct run *run, const PGresult *res, uint64_t started_ms)
+static int copy_failed(struct run *run, const PGresult *res, uint64_t started_ms)
 {
         int err = PQstatus(run->reader->conn) == CONNECTION_OK ? ERR_DB : ERR_CLOSED;
         buf_reset(&run->why);
@@ -159,60 +134,64 @@ static int select_failed(struct run *run, const PGresult *res, uint64_t started_
         return run_statement_failed(run, err, pg_sqlstate(res), started_ms);
 }
 
-/* Up to the result that ends the rows, that is included. The deadline is for the first one
- * (protocol §4.7); whether more come is up to the table and the filter. */
+/* How the statement ended, unless that is known; libpq has nothing more to say afterwards. */
+static int finish_copy(struct run *run, int err, uint64_t started_ms)
+{
+        struct pgwait w = run_wait_ms(run, SNAPSHOT_STATEMENT_TIMEOUT_MS);
+        PGresult *res = NULL;
+        int waited = pgwait_results(run->reader->conn, &w, &res);
+        if (waited)
+                return run_statement_failed(run, waited, "", 0);
+        if (!err && PQresultStatus(res) != PGRES_COMMAND_OK)
+                err = copy_failed(run, res, started_ms);
+        PQclear(res);
+        return err;
+}
+
+/* Up to the last row. The deadline is for the first one (protocol §4.7); whether more come is up to
+ * the table and the filter. */
 static int receive_rows(struct rows *rows, struct pgwait *w)
 {
         struct run *run = rows->run;
-        PGconn *conn = run->reader->conn;
-        uint64_t started_ms = clock_mono_ms();
         for (;;) {
-                int err = pgwait_ready(conn, w);
+                char *line = NULL;
+                size_t len;
+                int err = pgwait_copy_line(run->reader->conn, w, &line, &len);
                 if (err)
                         return rows_stopped(run, err);
-                PGresult *res = PQgetResult(conn);
-                ExecStatusType status = PQresultStatus(res);
+                if (!line)
+                        return 0;
                 w->deadline_ms = PGWAIT_NO_DEADLINE;
-                if (status == PGRES_SINGLE_TUPLE)
-                        err = add_row(rows, res);
-                else if (status != PGRES_TUPLES_OK)
-                        err = select_failed(run, res, started_ms);
-                PQclear(res);
-                if (err || status == PGRES_TUPLES_OK)
+                err = add_row(rows, line, len);
+                PQfreemem(line);
+                if (err)
                         return err;
         }
 }
 
-/* libpq wants to say itself that a statement is over. */
-static int finish_select(struct run *run)
-{
-        struct pgwait w = run_wait_ms(run, SNAPSHOT_STATEMENT_TIMEOUT_MS);
-        for (;;) {
-                int err = pgwait_ready(run->reader->conn, &w);
-                if (err)
-                        return run_statement_failed(run, err, "", 0);
-                PGresult *res = PQgetResult(run->reader->conn);
-                if (!res)
-                        return 0;
-                PQclear(res);
-        }
-}
-
-static int select_rows(struct rows *rows)
+static int copy_rows(struct rows *rows)
 {
         struct run *run = rows->run;
+        uint64_t started_ms = clock_mono_ms();
         struct pgwait w = run_wait_ms(run, run->reader->options->first_row_timeout_ms);
-        int err = send_select(rows, &w);
+        int err = send_copy(rows, &w);
         if (!err)
+                err = pgwait_ready(run->reader->conn, &w);
+        if (err)
+                return rows_stopped(run, err);
+        PGresult *res = PQgetResult(run->reader->conn);
+        if (PQresultStatus(res) == PGRES_COPY_OUT)
                 err = receive_rows(rows, &w);
+        else
+                err = copy_failed(run, res, started_ms);
+        PQclear(res);
         if (!run->reader->conn)
                 return err;
         if (err && err != ERR_DB) {
                 run_abandon(run); /* in the middle of the rows */
                 return err;
         }
-        int finished = finish_select(run);
-        return err ? err : finished;
+        return finish_copy(run, err, started_ms);
 }
 
 static int put_snapshot_end(struct rows *rows)
@@ -235,7 +214,7 @@ int run_read_rows(struct run *run)
         int err = 0;
         rows_init(&rows, run);
         if (!run->job->only_end)
-                err = select_rows(&rows);
+                err = copy_rows(&rows);
         if (!err)
                 err = put_snapshot_end(&rows);
         rows_fini(&rows);

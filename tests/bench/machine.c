@@ -182,8 +182,7 @@ static void read_owners(const struct machine *m, uint64_t by[MACHINE_SHARES])
 {
         memset(by, 0, MACHINE_SHARES * sizeof *by);
         by[SHARE_SERVER] = machine_server_use(m).cpu_us;
-        if (m->postmaster)
-                by[SHARE_POSTGRES] = tree_cpu_us(m->postmaster);
+        by[SHARE_POSTGRES] = machine_postgres_cpu_us(m);
         by[SHARE_BENCH] = tree_cpu_us(getpid());
 }
 
@@ -244,6 +243,11 @@ struct process_use machine_server_use_of(const struct machine *m, const char *pr
                 (*count)++;
         }
         return sum;
+}
+
+uint64_t machine_postgres_cpu_us(const struct machine *m)
+{
+        return m->postmaster ? tree_cpu_us(m->postmaster) : 0;
 }
 
 struct process_use machine_server_use(const struct machine *m)

@@ -57,6 +57,8 @@ struct process_use process_use(pid_t pid);
 struct process_use machine_server_use(const struct machine *m);
 /* Sum over those whose name starts with `prefix`; *count of them. */
 struct process_use machine_server_use_of(const struct machine *m, const char *prefix, int *count);
+/* CPU of all of the database's processes since they started, to 10 ms; 0 when it is elsewhere. */
+uint64_t machine_postgres_cpu_us(const struct machine *m);
 const char *machine_share_name(int share);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -15,6 +16,7 @@
 #include "tests/bench/db.h"
 #include "tests/bench/fetch.h"
 #include "tests/bench/ids.h"
+#include "tests/bench/machine.h"
 #include "tests/bench/nginx.h"
 #include "tests/bench/report.h"
 #include "tests/bench/shape.h"
@@ -39,6 +41,13 @@ static const struct column columns[] = {
         {"rows", "rows", 0},         {"megabytes", "MB", 1},         {"copy_ms", "\\copy ms", 2},
         {"cold_ms", "cold ms", 2},   {"cold_ratio", "cold/copy", 2}, {"requests", "requests", 0},
         {"nginx_ms", "nginx ms", 3}, {"hot_ms", "hot ms", 3},        {"hot_speed", "nginx/hot", 2},
+};
+
+/* Whose CPU a cold sync takes. The client's includes parsing. */
+enum { CPU_POSTGRES, CPU_ROUTER, CPU_EDGE, CPU_CLIENT, CPU_OWNERS };
+
+struct cpu {
+        struct samples ms[CPU_OWNERS];
 };
 
 struct cold {
@@ -97,13 +106,41 @@ static double copy_ms(struct bench *b, const char *table)
         return ms;
 }
 
-static void cold_case(struct bench *b, const char *table, uint64_t rows, struct samples *copies,
-                      struct samples *colds, uint64_t *bytes)
+static void read_cpu(const struct bench *b, double ms[CPU_OWNERS])
 {
+        int count;
+        ms[CPU_POSTGRES] = (double)machine_postgres_cpu_us(b->machine) / 1e3;
+        ms[CPU_ROUTER] = (double)machine_server_use_of(b->machine, "router", &count).cpu_us / 1e3;
+        ms[CPU_EDGE] = (double)machine_server_use_of(b->machine, "edge", &count).cpu_us / 1e3;
+        ms[CPU_CLIENT] = (double)process_use(getpid()).cpu_us / 1e3;
+}
+
+static void report_cpu(struct bench *b, struct cpu *cpu)
+{
+        if (b->machine->count > 0 && b->machine->postmaster)
+                report_note(b->report,
+                            "CPU of a cold sync, ms: Postgres %.0f, router %.0f, edge %.0f, "
+                            "client %.0f",
+                            samples_median(&cpu->ms[CPU_POSTGRES]),
+                            samples_median(&cpu->ms[CPU_ROUTER]),
+                            samples_median(&cpu->ms[CPU_EDGE]),
+                            samples_median(&cpu->ms[CPU_CLIENT]));
+        for (int i = 0; i < CPU_OWNERS; i++)
+                samples_fini(&cpu->ms[i]);
+}
+
+static void cold_case(struct bench *b, const char *table, uint64_t rows, struct samples *copies,
+                      struct samples *colds, struct cpu *cpu, uint64_t *bytes)
+{
+        double before[CPU_OWNERS], after[CPU_OWNERS];
         char *definition = shape_definition(b->name, table, NULL);
         copy_ms(b, table); /* brings the table into the cache */
         samples_add(copies, copy_ms(b, table));
+        read_cpu(b, before);
         samples_add(colds, (double)sync_cold(b, definition, rows, bytes) / 1e6);
+        read_cpu(b, after);
+        for (int i = 0; i < CPU_OWNERS; i++)
+                samples_add(&cpu->ms[i], after[i] - before[i]);
         samples_add(copies, copy_ms(b, table));
         mem_free(definition);
 }
@@ -140,6 +177,7 @@ static void hot_case(struct bench *b, const char *table, struct samples *hots, s
 static void one_size(struct bench *b, uint64_t rows)
 {
         struct samples copies = {0}, colds = {0}, hots = {0}, refs = {0};
+        struct cpu cpu = {0};
         uint64_t repeat = b->opt->repeat      ? b->opt->repeat
                           : rows >= BIG_TABLE ? 1
                                               : COLD_REPEATS,
@@ -151,7 +189,7 @@ static void one_size(struct bench *b, uint64_t rows)
                          (unsigned long long)i);
                 note(b, "loading %s", table);
                 db_create_items(b, table, rows);
-                cold_case(b, table, rows, &copies, &colds, &bytes);
+                cold_case(b, table, rows, &copies, &colds, &cpu, &bytes);
         }
         hot_case(b, table, &hots, &refs, &requests);
         double copy = samples_median(&copies), cold = samples_median(&colds),
@@ -160,6 +198,7 @@ static void one_size(struct bench *b, uint64_t rows)
         report_row(b->report, label,
                    (double[]){(double)rows, (double)bytes / 1e6, copy, cold, cold / copy, requests,
                               ref, hot, ref / hot});
+        report_cpu(b, &cpu);
         if (rows >= CLAIM_ROWS) {
                 report_claim(b->report, &cold_target, cold / copy,
                              "initial, %s cold: time to \\copy's", label);
