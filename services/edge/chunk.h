@@ -23,7 +23,9 @@
 
 enum {
         CHUNK_MAGIC = 0xc4000001,
-        CHUNK_PIECE_BYTES = 512 << 10,
+        /* Each piece costs both sides a dozen wake-ups of threads. A router writes snapshots in
+         * runs of 256 KiB and the rest of a row: eight of them, and room for the rests. */
+        CHUNK_PIECE_BYTES = (2 << 20) + (16 << 10),
         CHUNK_KEY_BYTES = SHAPE_MAX_HANDLE + 1 + 16
 };
 

@@ -21,8 +21,8 @@ enum {
         SUBSET_MAX_BYTES = 8 << 20, /* what a client may post (protocol §1.6) */
         REQUEST_MAX_BYTES = DEFINITION_MAX_BYTES + SUBSET_MAX_BYTES,
         FAILED_MAX_BYTES = 256 * 1024,
-        FETCH_MAX_BYTES = 16 << 20, /* of entries in one answer, a single one aside */
-        SCRATCH_KEEP_BYTES = 1 << 20,
+        FETCH_MAX_BYTES = 16 << 20,   /* of entries in one answer, a single one aside */
+        SCRATCH_KEEP_BYTES = 4 << 20, /* more than what an edge asks for at a time */
         REASON_MAX_BYTES = 4096
 };
 #define ENTRIES_MAX_BYTES ((size_t)1 << 30)
