@@ -250,7 +250,7 @@ describe('errors', () => {
     await sql("create table cut_short (id int primary key, v text); insert into cut_short select n, repeat('x', 100) from generate_series(0, 999) n")
     const client = ctx.client({ table: 'cut_short' }, { base: proxy.url, onError: () => ({}) })
     const work = writer(everything(await ctx.db.session(), 'cut_short'))
-    for (let n = 0; n < 25; n++) {
+    for (let n = 0; n < 25 || proxy.cuts <= 5; n++) {
       proxy.cutAfter = 900 + 700 * (n % 9)
       proxy.cutAll()
       await work.moreWritten(3)
@@ -259,7 +259,6 @@ describe('errors', () => {
     proxy.cutAll()
     await work.stop()
     await client.converges(ctx.db, 'cut_short')
-    expect(proxy.cuts).toBeGreaterThan(5)
     expect(client.refetches).toBe(0)
   })
 
