@@ -22,6 +22,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/bus/bus.h"
+#include "common/fault/fault.h"
 #include "common/obs/log.h"
 #include "common/svc/admin.h"
 
@@ -244,6 +245,7 @@ static bool configure(const struct svc *svc, int argc, char **argv, int *status)
                 return false;
         }
         log_init(svc->name, (enum log_level)level);
+        fault_init(self.conf->fault_dir);
         return true;
 }
 

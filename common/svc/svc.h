@@ -22,6 +22,7 @@ struct svc_conf {
         const char *pid_file; /* "": none */
         uint64_t drain_ms;
         const char *bus_ca_file, *bus_cert_file, *bus_key_file; /* "": no TLS on the bus */
+        const char *fault_dir; /* "": no faults; see common/fault/fault.h */
 };
 
 /* Rows for the service's own table. T: its configuration struct, whose member `svc` is a struct
@@ -71,6 +72,15 @@ struct svc_conf {
                  "PEM file of the certificate shown to them"},                                     \
                 {"SLUICE_BUS_KEY_FILE", NULL, KNOB_STR, "", 0, 0, offsetof(T, svc.bus_key_file),   \
                  "PEM file of its key"},                                                           \
+                {"SLUICE_FAULT_DIR",                                                               \
+                 NULL,                                                                             \
+                 KNOB_STR,                                                                         \
+                 "",                                                                               \
+                 0,                                                                                \
+                 0,                                                                                \
+                 offsetof(T, svc.fault_dir),                                                       \
+                 "for tests: directory where orders to die at a fault point are put; empty: "      \
+                 "none"},                                                                          \
         {                                                                                          \
                 "SLUICE_DRAIN_TIMEOUT", NULL, KNOB_DURATION, "10s", 0, 600000,                     \
                         offsetof(T, svc.drain_ms), "how long SIGTERM waits for work in progress"   \

@@ -6,6 +6,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "common/obs/log.h"
 
 enum {
@@ -197,9 +198,11 @@ static struct outcome alter(struct publisher *p, uint32_t lock_timeout_ms, const
         publication_read_facts(facts, &f);
         buf_init(&sql, SQL_MAX_BYTES);
         put_alter(&sql, p, lock_timeout_ms, facts);
+        fault_point(FAULT_INGEST_TABLE_BEFORE);
         struct outcome o = buf_status(&sql) ? refused(REFUSE_UNEXPECTED)
                                             : query(p, buf_cstr(&sql), 0, NULL, NULL, why);
         buf_fini(&sql);
+        fault_point(FAULT_INGEST_TABLE_AFTER);
         if (o.refused)
                 roll_back(p);
         else

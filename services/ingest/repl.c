@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "common/obs/log.h"
 #include "common/svc/svc.h"
 #include "services/ingest/feedback.h"
@@ -168,11 +169,14 @@ static bool send_status(struct repl *r)
                 return flush(r);
         feedback_status(stream_received(r->stream), stream_confirmed(r->stream), clock_wall_us(),
                         status);
+        fault_point(FAULT_INGEST_FEEDBACK_BEFORE);
         if (PQputCopyData(r->conn, status, sizeof(status)) < 0) {
                 lose(r, PQerrorMessage(r->conn));
                 return false;
         }
-        return flush(r);
+        bool alive = flush(r);
+        fault_point(FAULT_INGEST_FEEDBACK_AFTER);
+        return alive;
 }
 
 static void on_status(void *arg)

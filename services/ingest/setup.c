@@ -9,6 +9,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/fault/fault.h"
 #include "common/obs/log.h"
 #include "common/svc/svc.h"
 #include "services/ingest/feedback.h"
@@ -542,6 +543,7 @@ static int create_slot(struct setup *s)
         } else {
                 s->made_slot = true;
                 log_info("slot_created", "replication slot %s was created", s->names.slot);
+                fault_point(FAULT_INGEST_SLOT);
         }
         PQclear(res);
         return err;
@@ -550,6 +552,7 @@ static int create_slot(struct setup *s)
 static int make_slot(struct setup *s)
 {
         struct slot slot = {0};
+        fault_point(FAULT_INGEST_PUBLICATION);
         int err = wait_for_slot(s, &slot);
         if (!err && slot.exists && (s->drop_slot || slot.lost)) {
                 err = drop_slot(
@@ -606,6 +609,7 @@ static int start_streaming(struct setup *s)
 {
         char sql[512], state[6];
         lsn_t from = feedback_flush_lsn(s->term.start);
+        fault_point(FAULT_INGEST_TERM);
         snprintf(sql, sizeof(sql),
                  "START_REPLICATION SLOT \"%s\" LOGICAL %X/%X (proto_version '1', "
                  "publication_names '\"%s\"')",

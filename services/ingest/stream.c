@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "common/obs/log.h"
 #include "common/wire/wr.h"
 #include "services/ingest/batch.h"
@@ -88,6 +89,7 @@ static void publish(void *arg, const struct batch_out *out)
         pub_frame(&s->frame, s->peers.term.epoch, seq, out->body);
         SLUICE_ASSERT(buf_status(&s->frame) == 0);
         pub_send(s->o.pub, buf_slice(&s->frame));
+        fault_point(FAULT_INGEST_BATCH);
         metric_add(METRIC_OF(batches), 1);
         metric_add(METRIC_OF(batch_bytes), (int64_t)s->frame.len);
         window_push(s->window, seq, out->reach, slice_dup(buf_slice(&s->frame)));

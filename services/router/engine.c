@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "common/obs/log.h"
 #include "services/router/announce.h"
 #include "services/router/rendering.h"
@@ -190,12 +191,15 @@ static void write_record(const struct shape *s, struct store_txn *t)
 static void write_shape(const struct shape *s, struct store_txn *t)
 {
         if (s->state == SHAPE_GONE) {
+                fault_point(FAULT_ROUTER_DELETE_BEFORE);
                 if (s->stored)
                         shapelog_delete(t, s->id);
                 return;
         }
         if (s->record_dirty)
                 write_record(s, t);
+        if (!s->stored)
+                fault_point(FAULT_ROUTER_SHAPE_BEFORE);
         if (s->pending)
                 pending_write(s->pending, t, s->id);
         if (s->tail_dirty || shape_tail_moves(s)) {
@@ -224,10 +228,12 @@ static int write_all(struct engine *e)
         for (struct list *n = e->staged.next; n != &e->staged && t.err == 0; n = n->next) {
                 const struct staged *s = LIST_OBJ(n, struct staged, node);
                 shapelog_put_snapshot(&t, s->id, s->chunk, s->run, buf_slice(&s->entries));
+                fault_point(FAULT_ROUTER_SNAPSHOT_BEFORE);
         }
         for (uint32_t slot = 0; xidset_unsaved(e->xids, &slot, &xids); slot++)
                 shapelog_put_recent(&t, slot, xids);
         shapelog_put_place(&t, &e->place);
+        fault_point(FAULT_ROUTER_COMMIT_BEFORE);
         return store_commit(&t);
 }
 
@@ -255,10 +261,13 @@ static void flush_notices(struct engine *e, uint32_t *n)
 static void all_written(struct engine *e)
 {
         uint32_t n = 0;
+        fault_point(FAULT_ROUTER_COMMIT_AFTER);
         xidset_saved(e->xids);
         e->committed = e->place;
         e->n_deleted += e->discarded.len / sizeof(uint64_t);
         buf_reset(&e->discarded);
+        if (!list_empty(&e->staged))
+                fault_point(FAULT_ROUTER_SNAPSHOT_AFTER);
         while (!list_empty(&e->staged))
                 free_staged(LIST_OBJ(e->staged.next, struct staged, node));
         e->pending_bytes = e->staged_bytes = 0;
@@ -267,9 +276,12 @@ static void all_written(struct engine *e)
                 if (!e->announced)
                         n += announce_shape(e, s);
                 if (s->state == SHAPE_GONE) {
+                        fault_point(FAULT_ROUTER_DELETE_AFTER);
                         e->n_deleted += s->stored;
                         shape_free(s);
                 } else {
+                        if (!s->stored)
+                                fault_point(FAULT_ROUTER_SHAPE_AFTER);
                         shape_written(s);
                 }
                 if (e->notices.len >= ANNOUNCE_FRAME_BYTES)
@@ -277,6 +289,7 @@ static void all_written(struct engine *e)
         }
         flush_notices(e, &n);
         e->announced = false;
+        fault_point(FAULT_ROUTER_ANNOUNCED);
         if (e->notices.cap > NOTICES_KEEP_BYTES) {
                 buf_fini(&e->notices);
                 buf_init(&e->notices, NOTICES_MAX_BYTES);
@@ -296,6 +309,7 @@ int engine_commit(struct engine *e)
         if (is_clean(e))
                 return 0;
         announce_ahead(e);
+        fault_point(FAULT_ROUTER_AHEAD);
         while ((err = write_all(e)) == ERR_FULL)
                 if (!e->o.on_full(e->o.arg))
                         return ERR_CANCELLED;
@@ -329,6 +343,7 @@ bool engine_reap(struct engine *e)
         /* when it is full, freeing needs a little room, too: it is tried again later */
         if (store_commit(&t) != 0)
                 return false;
+        fault_point(FAULT_ROUTER_FREED);
         SLUICE_ASSERT(shapes <= e->n_deleted);
         e->n_deleted -= shapes;
         return e->n_deleted > 0;

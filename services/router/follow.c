@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/bus/bus.h"
 #include "common/bus/gap.h"
+#include "common/fault/fault.h"
 #include "common/obs/log.h"
 #include "common/svc/svc.h"
 #include "common/wire/msg.h"
@@ -281,7 +282,9 @@ static void send_ack(struct follow *f)
                                .applied_lsn = p.applied.v,
                                .synced_lsn = p.synced.v}};
         SLUICE_ASSERT(encode(&m, &request) == 0);
+        fault_point(FAULT_ROUTER_ACK_BEFORE);
         if (rpc_send(link->rpc, buf_slice(&request), ACK_TIMEOUT_MS, on_ack, link) == 0) {
+                fault_point(FAULT_ROUTER_ACK_AFTER);
                 f->acking = true;
                 f->acked = p;
                 f->acked_ms = clock_mono_ms();

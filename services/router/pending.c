@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "services/router/render.h"
 #include "services/router/run.h"
 
@@ -177,6 +178,7 @@ void pending_write(const struct pending *p, struct store_txn *t, uint64_t shape_
                 struct pending_end end;
                 memcpy(&end, p->ends.p + at, sizeof(end));
                 shapelog_put_chunk_end(t, shape_id, end.at, end.size, end.number);
+                fault_point(FAULT_ROUTER_CHUNK);
         }
 }
 

@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "common/obs/log.h"
 #include "common/pg/membership.h"
 #include "common/pg/pg.h"
@@ -226,6 +227,7 @@ static int open_store(const struct router_conf *c, struct buf *why)
                                   .max_readers = MAX_READERS,
                                   .on_corrupt = on_corrupt};
         int err = store_open(&router.store, &o, &unclean, why);
+        fault_point(FAULT_ROUTER_OPEN);
         return err || !unclean ? err : renew_store(why);
 }
 
@@ -358,6 +360,7 @@ int router_start(struct loop *loop, void *conf, struct buf *why)
                 err = notify_open(&router.notify, c->notices_url, clock_wall_us(), why);
         if (!err)
                 err = open_writer(c, why);
+        fault_point(FAULT_ROUTER_LOADED);
         /* I3: what the last process committed and did not sync is about to be claimed as durable */
         if (!err && (err = store_sync(router.store)) != 0)
                 buf_printf(why, "cannot sync the shape logs: %s", err_text(err));

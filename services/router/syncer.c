@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/fault/fault.h"
 #include "common/obs/log.h"
 #include "common/svc/svc.h"
 #include "services/router/metrics.h"
@@ -60,7 +61,9 @@ static bool sync_once(struct syncer *s)
         s->dirty = false;
         pthread_mutex_unlock(&s->lock);
         uint64_t began = clock_mono_us();
+        fault_point(FAULT_ROUTER_SYNC_BEFORE);
         int err = store_sync(s->store);
+        fault_point(FAULT_ROUTER_SYNC_AFTER);
         uint64_t took = clock_mono_us() - began;
         if (took > SLOW_US)
                 log_warning("sync_slow", "the disk took %u ms to make the shape logs durable",
