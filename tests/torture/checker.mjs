@@ -82,9 +82,16 @@ export class Checker {
     if (!query.handle) this.violation('409 without a handle in the request', { client })
     if (answer.handle === query.handle) this.violation(`409 with the handle asked for, ${answer.handle}`, { client })
     const h = this.handle(query.handle, client.definition)
-    if (!h.gone && !this.mayEnd(h, client)) this.violation(`handle ${query.handle} ended for no reason`, { client })
+    if (!h.gone) this.later(this.explained(h, client))
     h.gone ??= Date.now()
     if (answer.handle) this.alive(client, answer.handle, asked)
+  }
+
+  /** Sluice may have heard of a TRUNCATE before the oracle has. */
+  async explained(h, client) {
+    if (this.mayEnd(h, client)) return
+    await this.world.history.afterNow()
+    if (!this.mayEnd(h, client)) this.violation(`handle ${h.name} ended for no reason`, { client })
   }
 
   mayEnd(h, client) {

@@ -1,8 +1,9 @@
 // What is done to the stack in the middle of everything. A fault returns when it is over: what it broke runs again, or is about
 // to by itself.
-import { pause } from '../integration/lib/wait.mjs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pause, until } from '../integration/lib/wait.mjs'
 import { alive } from '../integration/lib/process.mjs'
-import { until } from '../integration/lib/wait.mjs'
 
 const BETWEEN_MS = [1500, 7000]
 const STOPPED_MS = [50, 100, 500, 1500, 4000, 12_000]
@@ -84,11 +85,27 @@ async function postgresStop(world, rng) {
   for (const pid of chosen) if (alive(pid)) process.kill(pid, 'SIGCONT')
 }
 
+// ------------------------------------------------------------------ fault points
+
+const DURABLE_STEPS = [...readFileSync(new URL('../../common/fault/points.def', import.meta.url), 'utf8').matchAll(/^POINT\(\w+,\s*"([\w.]+)"/gm)].map((m) => m[1])
+const UNTIL_REACHED_MS = 4000
+
+/** The process that gets there next dies there; some steps come at a start only. */
+async function pointReached(world, rng) {
+  const point = rng.pick(DURABLE_STEPS)
+  const order = join(world.faultDir, point)
+  world.event(`kill at ${point}`)
+  writeFileSync(order, 'kill')
+  if (rng.chance(0.3)) await world.stack.kill(point.startsWith('ingest') ? 'ingest' : `router-${rng.int(0, world.stack.routers - 1)}`)
+  await until(() => !existsSync(order), { within: UNTIL_REACHED_MS }).catch(() => rmSync(order, { force: true }))
+}
+
 /** Kind → what can happen; FAULTS= chooses among the kinds. */
 export const FAULTS = {
   kill: [[6, kill], [1, crash]],
   stop: [[1, stop]],
   terminate: [[1, terminate]],
+  points: [[3, pointReached]],
   postgres: [[1, postgresRestart], [1, postgresKill], [2, postgresTerminate], [1, postgresStop]],
 }
 

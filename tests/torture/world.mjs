@@ -1,5 +1,5 @@
 // A run: Postgres, the stack, those who write and those who read, and whoever disturbs them.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Postgres } from '../integration/lib/postgres.mjs'
 import { Stack } from '../integration/lib/stack.mjs'
@@ -29,6 +29,8 @@ export class World {
     Object.assign(this, { seed, kinds: faults, seconds, log, clientCount: clients })
     this.rng = new Rng(seed)
     this.dir = mkdtempSync('/tmp/sluice-torture-')
+    this.faultDir = join(this.dir, 'faults')
+    mkdirSync(this.faultDir)
     this.definitions = definitions(this.rng.fork('shapes'), shapes)
     this.excuses = {}
     this.events = [] // what was done to the stack, for the story
@@ -52,7 +54,7 @@ export class World {
     this.writers.start()
     this.stack = await Stack.start({
       database: this.database, routers, edges, name: 'torture-stack',
-      env: { SLUICE_CHUNK_BYTES: '10000', SLUICE_LONG_POLL_TIMEOUT: '2s', SLUICE_LOG_LEVEL: 'info' },
+      env: { SLUICE_CHUNK_BYTES: '10000', SLUICE_LONG_POLL_TIMEOUT: '2s', SLUICE_LOG_LEVEL: 'info', SLUICE_FAULT_DIR: this.faultDir },
     })
     this.crowd = new Crowd(this, this.rng.fork('clients'), this.clientCount)
     this.crowd.start()

@@ -123,6 +123,12 @@ const ACTS = {
     await wait(r.int(0, 800))
     await s.query(`${r.chance(0.3) ? 'rollback' : 'commit'} prepared '${name}'`)
   },
+  /** Whoever prepared it may be gone: nothing may stay in doubt for long, new shapes wait for it. */
+  async resolve(s, r, wait) {
+    const { rows } = await s.query("select gid from pg_prepared_xacts where prepared < now() - interval '3 seconds' and database = current_database()")
+    for (const { gid } of rows) await s.query(`${r.chance(0.5) ? 'rollback' : 'commit'} prepared '${gid}'`)
+    await wait(1000)
+  },
   async bulk(s, r) {
     await s.query('begin')
     for (let i = r.int(1, 3); i > 0; i--) await s.query(STATEMENTS.bulkInsert(r, r.pick(Object.values(TABLES))))
@@ -150,6 +156,7 @@ export class Writers {
     this.going = true
     this.all = Array.from({ length: this.count }, (_, i) => this.run(this.rng.fork(`writer ${i}`), () => WRITER_MIX))
     this.all.push(this.run(this.rng.fork('long'), () => [[1, 'long']]))
+    this.all.push(this.run(this.rng.fork('doubt'), () => [[1, 'resolve']]))
   }
 
   /** One session after another, whatever happens to them. */
