@@ -301,9 +301,11 @@ static void forget_all(struct catalog *c)
 }
 
 /* One table that looks other than before; `table` NULL: it went between glance and look. */
-static void report(struct catalog *c, const struct glance *g, struct table *table)
+static void report(struct catalog *c, const struct glance *g, struct table *table,
+                   uint64_t asked_ms)
 {
         if (table) {
+                table->asked_ms = asked_ms;
                 table->member = g->member;
                 table->hidden = g->hidden;
                 seen_of(c, g->oid)->glance = *g;
@@ -314,7 +316,7 @@ static void report(struct catalog *c, const struct glance *g, struct table *tabl
 }
 
 static int look_at(struct catalog *c, const struct pgwait *w, const struct glance *news, uint32_t n,
-                   char state[6], struct buf *why)
+                   uint64_t asked_ms, char state[6], struct buf *why)
 {
         struct catalog_tables found;
         uint32_t *oids = mem_array(n, sizeof(*oids)), at = 0;
@@ -326,7 +328,7 @@ static int look_at(struct catalog *c, const struct pgwait *w, const struct glanc
                 return err;
         for (uint32_t i = 0; i < n; i++) {
                 bool there = at < found.n && found.tables[at]->oid == news[i].oid;
-                report(c, &news[i], there ? found.tables[at++] : NULL);
+                report(c, &news[i], there ? found.tables[at++] : NULL, asked_ms);
         }
         SLUICE_ASSERT(at == found.n);
         catalog_tables_fini(&found);
@@ -355,7 +357,7 @@ static uint32_t pick(struct catalog *c, const uint32_t *oids, uint32_t n, struct
 
 static int reconcile_slice(struct catalog *c, const uint32_t *oids, uint32_t n, bool all)
 {
-        uint64_t deadline_ms = clock_mono_ms() + c->options.timeout_ms;
+        uint64_t asked_ms = clock_mono_ms(), deadline_ms = asked_ms + c->options.timeout_ms;
         struct pgwait w = wait_until(c, deadline_ms);
         struct glance *g = mem_array(n, sizeof(*g));
         struct buf why;
@@ -370,7 +372,7 @@ static int reconcile_slice(struct catalog *c, const uint32_t *oids, uint32_t n, 
         if (!err)
                 n_news = pick(c, oids, n, g, n_found, all);
         if (!err && n_news > 0)
-                err = look_at(c, &w, g, n_news, state, &why);
+                err = look_at(c, &w, g, n_news, asked_ms, state, &why);
         if (connected)
                 after_statement(c, err, state, &why);
         buf_fini(&why);

@@ -122,6 +122,13 @@ static bool is_cut_off(const struct shape *s, const struct table *now)
         return s->member != 0 && s->member != now->member;
 }
 
+/* The catalog was asked before the shape's snapshot was taken, perhaps before its table was
+ * published. */
+static bool is_stale(const struct shape *s, const struct table *now)
+{
+        return now && now->asked_ms != 0 && now->asked_ms <= s->began_ms;
+}
+
 static void drift_shape(struct engine *e, struct shape *s, struct slice encoded,
                         const struct table *now)
 {
@@ -146,13 +153,14 @@ static bool is_known(const struct topic *t, struct slice encoded)
         return true;
 }
 
-void engine_drift(struct engine *e, uint32_t oid, const struct table *now)
+bool engine_drift(struct engine *e, uint32_t oid, const struct table *now)
 {
+        bool decided = true;
         struct buf encoded;
         size_t cursor = 0;
         struct topic *topic = match_topic(&e->shapes.match, oid);
         if (!topic)
-                return;
+                return true;
         buf_init(&encoded, (size_t)16 << 20);
         if (now)
                 table_encode(now, &encoded);
@@ -162,10 +170,15 @@ void engine_drift(struct engine *e, uint32_t oid, const struct table *now)
                 struct shape *s = registry_next(&e->shapes, &cursor);
                 if (!s)
                         break;
-                if (s->view->version->topic->oid == oid)
+                if (s->view->version->topic->oid != oid)
+                        continue;
+                if (is_stale(s, now))
+                        decided = false;
+                else
                         drift_shape(e, s, buf_slice(&encoded), now);
         }
-        if (changed) /* the shapes that are left have the same, or none yet */
+        if (changed && decided) /* the shapes that are left have the same, or none yet */
                 topic->member = now ? now->member : 0;
         buf_fini(&encoded);
+        return decided;
 }

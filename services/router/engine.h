@@ -138,8 +138,9 @@ struct shape *engine_create(struct engine *e, const struct shape_spec *spec);
  * next commit; until then only its id, handle and state may be used. */
 void engine_remove(struct engine *e, struct shape *s, enum gone_cause cause, struct slice detail);
 void engine_purge(struct engine *e);
-/* The catalog's news of a table; `table` is borrowed, NULL: dropped, renamed or recreated. */
-void engine_drift(struct engine *e, uint32_t oid, const struct table *table);
+/* The catalog's news of a table; `table` is borrowed, NULL: dropped, renamed or recreated. False:
+ * the news are older than some shape of it and decide nothing about that one: look again. */
+bool engine_drift(struct engine *e, uint32_t oid, const struct table *table);
 
 /* The snapshot worker's calls, see snapshot.h. ERR_CANCELLED: the shape is gone. */
 int engine_hold(struct engine *e, uint64_t id);

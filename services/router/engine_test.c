@@ -372,8 +372,16 @@ static void test_catalog_drifts(void **state)
         uint64_t all = test_complete(&t, true, REPLICA_DEFAULT);
         uint64_t some = test_complete(&t, false, REPLICA_DEFAULT);
         struct table *now = test_table();
-        engine_drift(&t.engine, TEST_OID, now);
+        assert_true(engine_drift(&t.engine, TEST_OID, now));
         assert_int_equal(t.gone + t.schemas, 0);
+        now->asked_ms = 1; /* long before the shapes began: another column, not published */
+        uint32_t type_oid = now->columns[1].type_oid;
+        now->columns[1].type_oid = 17;
+        now->member = 5;
+        assert_false(engine_drift(&t.engine, TEST_OID, now));
+        assert_int_equal(t.gone + t.schemas, 0);
+        now->columns[1].type_oid = type_oid;
+        now->asked_ms = now->member = 0;
         now->columns[1].not_null = true; /* only the header changes */
         engine_drift(&t.engine, TEST_OID, now);
         assert_int_equal(engine_commit(&t.engine), 0);

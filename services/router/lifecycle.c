@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/assert.h"
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/obs/log.h"
@@ -232,6 +233,7 @@ int engine_begin(struct engine *e, uint64_t id, const struct pg_snapshot *snapsh
         shape_set_state(s, SHAPE_STARTED);
         s->filter = shape_snapshot_dup(snapshot);
         s->member = snapshot->member;
+        s->began_ms = clock_mono_ms();
         match_note_member(s->view->version->topic, s->member);
         s->tail.snapshot_started = true;
         s->record_dirty = s->tail_dirty = s->notify_snapshot = true;

@@ -175,7 +175,8 @@ static void run_news(void *arg, struct engine *e, bool full)
 {
         const struct news *n = arg;
         (void)full;
-        engine_drift(e, n->oid, n->table);
+        if (!engine_drift(e, n->oid, n->table))
+                catalog_look(router.catalog, n->oid);
 }
 
 static void after_news(void *arg, int err)

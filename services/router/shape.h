@@ -61,6 +61,7 @@ struct shape {
         struct pending *pending;    /* owned, NULL: nothing */
         struct pg_snapshot *filter; /* owned, NULL: off. What it sees is in the snapshot already */
         uint64_t member; /* how its table was published when it began, and must be; 0: not known */
+        uint64_t began_ms;   /* clock_mono_ms() when it began; 0: before this process */
         struct birth *birth; /* owned, NULL: COMPLETE or GONE */
         struct slice reason; /* owned, GONE: for the notice */
         bool failed;         /* GONE: `reason` is an encoded `failed` message */

@@ -239,6 +239,7 @@ struct table *table_dup(const struct table *t)
         SLUICE_ASSERT(err == 0);
         buf_fini(&bytes);
         copy->member = t->member;
+        copy->asked_ms = t->asked_ms;
         copy->hidden = t->hidden;
         copy->n_links = t->n_links;
         copy->links = mem_array(t->n_links ? t->n_links : 1, sizeof(*copy->links));

@@ -61,6 +61,7 @@ struct table {
         /* likewise only in what the catalog has just said (catalog_glance.h) */
         uint64_t member; /* 0: not published, or not asked for */
         bool hidden;
+        uint64_t asked_ms; /* clock_mono_ms() before the catalog was asked; 0: it is as of now */
 };
 
 enum { TABLE_MAGIC = 0x7ab1e001 };
