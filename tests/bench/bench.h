@@ -82,6 +82,7 @@ void bench_wait(struct bench *b, const bool *done, uint64_t seconds, const char 
         X(collapse, "many clients behind a cache: requests that reach the server for a change")    \
         X(storm, "many clients come back within a second, each from an old offset")                \
         X(unrelated, "latency with many other shapes on the table, against one shape")             \
+        X(replicate, "changes until they are durable and acknowledged, against pg_recvlogical")    \
         X(own, "many clients with a shape each, one change, against one client")                   \
         X(idle, "memory and CPU of the whole stack with nothing to do")
 

@@ -3,17 +3,15 @@
  * shape. */
 #include <stdio.h>
 
-#include "common/base/assert.h"
 #include "common/base/mem.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/feed.h"
 #include "tests/bench/hist.h"
+#include "tests/bench/maker.h"
 #include "tests/bench/report.h"
 #include "tests/bench/shape.h"
 
 enum {
-        MAKERS = 32,
-        MAKE_SECONDS = 1800,
         WARM_UP = 10,
         DEFAULT_SECONDS = 10,
         DEFAULT_RATE = 20,
@@ -31,70 +29,6 @@ static const struct column columns[] = {
         {"p99_ms", "p99 ms", 3},       {"max_ms", "max ms", 3}, {"ratio", "p50/1 shape", 2},
         {"shapes_per_s", "made/s", 0},
 };
-
-/* Makes shapes first … count-1, each synced once by one of a few connections. */
-struct maker {
-        struct bench *b;
-        const char *operator; /* "=" or "ILIKE" */
-        const char *table;
-        uint64_t next, count, finished, wanted;
-        bool done;
-};
-
-static char *other_definition(struct maker *m)
-{
-        char where[64];
-        SLUICE_ASSERT(m->next < m->count);
-        if (m->operator[0] == '=')
-                snprintf(where, sizeof where, "name = 'x%llu'", (unsigned long long)m->next);
-        else
-                snprintf(where, sizeof where, "name ILIKE 'x%llu%%'", (unsigned long long)m->next);
-        m->next++;
-        return shape_definition(m->b->name, m->table, where);
-}
-
-static void no_row(struct shape_client *c, const struct row *row)
-{
-        (void)c;
-        fail("unrelated: a row %llu for a shape that nothing matches", (unsigned long long)row->id);
-}
-
-static void on_made(struct shape_client *c)
-{
-        struct maker *m = c->arg;
-        m->done = ++m->finished == m->wanted;
-        if (m->next == m->count)
-                return;
-        mem_free((char *)(uintptr_t)c->definition);
-        shape_restart(c, other_definition(m));
-}
-
-/* Returns shapes per second, or nothing when there are none to make. */
-static double make_shapes(struct maker *m, uint64_t count)
-{
-        static const struct shape_events events = {.on_row = no_row, .on_synced = on_made};
-        struct shape_client makers[MAKERS];
-        if (count <= m->next)
-                return REPORT_NONE;
-        m->count = count;
-        m->finished = 0;
-        m->done = false;
-        m->wanted = count - m->next;
-        int used = m->wanted < MAKERS ? (int)m->wanted : MAKERS;
-        double wanted = (double)m->wanted;
-        uint64_t began = now_ns();
-        for (int i = 0; i < used; i++) {
-                shape_init(&makers[i], m->b, other_definition(m), SHAPE_SYNC, &events, m);
-                shape_start(&makers[i]);
-        }
-        bench_wait(m->b, &m->done, MAKE_SECONDS, "the other shapes made");
-        double seconds = (double)(now_ns() - began) / 1e9;
-        for (int i = 0; i < used; i++) {
-                mem_free((char *)(uintptr_t)makers[i].definition);
-                shape_fini(&makers[i]);
-        }
-        return wanted / seconds;
-}
 
 struct watch {
         struct hist *seen;
@@ -157,7 +91,7 @@ static void one_operator(struct bench *b, const char *name, const char *operator
                 uint64_t count = i < 0 ? 1 : shapes->at[i];
                 if ((i >= 0 && count == 1) || count > most)
                         continue;
-                double made = make_shapes(&m, count);
+                double made = maker_make(&m, count);
                 measure_latency(b, &w, table);
                 double p50 = (double)hist_quantile(w.seen, 0.5) / 1e6;
                 if (i < 0)
