@@ -153,6 +153,7 @@ bench: ## benchmarks against physical references (M=mode: one of them at full le
 fuzz: ## run every fuzz target for S seconds (60); T=part of its path
 	@tools/install-deps fuzz
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
+	@$(MAKE) --no-print-directory VARIANT=asan all
 	@tools/run-fuzzers build/fuzz/fuzz "$(S)" "$(T)"
 
 .PHONY: fuzzers
