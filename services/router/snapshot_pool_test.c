@@ -337,20 +337,23 @@ static void expect_failure(struct env *e, uint32_t status, const char *body)
 static void escapes(void **state)
 {
         struct env e;
-        test_db_sql(
-                *state,
-                "create table t (id int primary key, v text);"
-                "insert into t values (1, E'\\\\N'), (2, E'a\\tb\\nc\\\\d\\re\\bf\\fg\\013h\\001\"'),"
-                " (3, E'\\\\.'), (4, E'\\\\'), (5, E'x\\\\\\\\N\\t'), (6, 'N')");
+        test_db_sql(*state, "create table t (id int primary key, v text);"
+                            "insert into t values (1, E'\\\\N'), (2, "
+                            "E'a\\tb\\nc\\\\d\\re\\bf\\fg\\013h\\001\"'),"
+                            " (3, E'\\\\.'), (4, E'\\\\'), (5, E'x\\\\\\\\N\\t'), (6, 'N')");
         open_env(&e, *state, "t", 1 << 20);
         submit(&e, "", false);
         await(&e.sink, &e.sink.ended);
         expect_chunk(
                 &e, 0,
-                ROW("1", "\"\\\\N\"") "," ROW("2", "\"a\\tb\\nc\\\\d\\re\\bf\\fg\\u000bh\\u0001\\\""
-                                                   "\"") "," ROW("3", "\"\\\\.\"") "," ROW(
-                        "4", "\"\\\\\"") "," ROW("5", "\"x\\\\\\\\N\\t\"") "," ROW("6",
-                                                                                   "\"N\"") ",");
+                ROW("1", "\"\\\\N\"") "," ROW(
+                        "2",
+                        "\"a\\tb\\nc\\\\d\\re\\bf\\fg\\u000bh\\u0001\\\""
+                        "\"") "," ROW("3", "\"\\\\.\"") "," ROW("4",
+                                                                "\"\\\\\"") "," ROW("5",
+                                                                                    "\"x\\\\\\\\N\\"
+                                                                                    "t\"") "," ROW("6",
+                                                                                                   "\"N\"") ",");
         close_env(&e);
 }
 
