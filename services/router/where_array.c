@@ -2,6 +2,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
+#include "services/router/where_text.h"
 
 /* ---- reading: {1,"a b",NULL,{…}}, [2:3]={…} */
 
@@ -13,11 +14,6 @@ struct reader {
         int leaf; /* the level of elements, -1: not seen yet */
 };
 
-static bool is_space(char c)
-{
-        return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static void skip(struct reader *r, size_t n)
 {
         r->s = slice_of(r->s.p + n, r->s.len - n);
@@ -25,7 +21,7 @@ static void skip(struct reader *r, size_t n)
 
 static void skip_space(struct reader *r)
 {
-        while (r->s.len && is_space(r->s.p[0]))
+        while (r->s.len && where_is_space(r->s.p[0]))
                 skip(r, 1);
 }
 
@@ -63,7 +59,7 @@ static int read_bare(struct reader *r, struct slice *out)
         }
         *out = slice_of(r->s.p, n);
         skip(r, n);
-        while (out->len && is_space(out->p[out->len - 1]))
+        while (out->len && where_is_space(out->p[out->len - 1]))
                 out->len--;
         return out->len ? 0 : ERR_FORMAT;
 }
@@ -177,7 +173,7 @@ static bool needs_quotes(struct slice s)
         if (s.len == 0 || (s.len == 4 && strncasecmp(s.p, "null", 4) == 0))
                 return true;
         for (size_t i = 0; i < s.len; i++)
-                if (is_space(s.p[i]) || (s.p[i] && strchr("\"\\{},", s.p[i])))
+                if (where_is_space(s.p[i]) || (s.p[i] && strchr("\"\\{},", s.p[i])))
                         return true;
         return false;
 }

@@ -1,6 +1,5 @@
 #include "services/router/where_type.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,19 +7,11 @@
 
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "services/router/where_text.h"
 
 enum { TEXT_ROOM = 64, DIGITS_DOUBLE = 17, DIGITS_SINGLE = 9 };
 
 /* ---- reading */
-
-static struct slice trim(struct slice s)
-{
-        while (s.len && isspace((unsigned char)s.p[0]))
-                s = slice_of(s.p + 1, s.len - 1);
-        while (s.len && isspace((unsigned char)s.p[s.len - 1]))
-                s.len--;
-        return s;
-}
 
 static bool word_is(struct slice s, const char *word)
 {
@@ -91,7 +82,7 @@ int where_float_read(struct slice text, bool single, double *out)
         char room[TEXT_ROOM];
         if (text.len && read_simple(text, single, out))
                 return 0;
-        struct slice s = trim(text);
+        struct slice s = where_trim(text);
         if (s.len == 0)
                 return ERR_FORMAT;
         if (read_special(s, out))

@@ -5,6 +5,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
+#include "services/router/where_text.h"
 
 /* Postgres' limits (numeric.h): what is larger does not exist there. */
 enum { MAX_DIGITS_BEFORE = 131072, MAX_DIGITS_AFTER = 16383, MAX_EXPONENT_DIGITS = 9 };
@@ -12,20 +13,6 @@ enum { MAX_DIGITS_BEFORE = 131072, MAX_DIGITS_AFTER = 16383, MAX_EXPONENT_DIGITS
 static bool is_digit(char c)
 {
         return c >= '0' && c <= '9';
-}
-
-static bool is_space(char c)
-{
-        return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static struct slice trim(struct slice s)
-{
-        while (s.len && is_space(s.p[0]))
-                s = slice_of(s.p + 1, s.len - 1);
-        while (s.len && is_space(s.p[s.len - 1]))
-                s.len--;
-        return s;
 }
 
 static bool word_is(struct slice s, const char *word)
@@ -95,7 +82,7 @@ static int normalize(uint8_t *digits, uint32_t n, int64_t point, int64_t dscale,
 
 int where_num_read(struct slice text, struct where_scratch *scratch, struct where_num *out)
 {
-        struct slice s = trim(text);
+        struct slice s = where_trim(text);
         size_t at = 0;
         uint32_t n = 0;
         int64_t before = 0, after = 0;

@@ -1,5 +1,14 @@
 #include "services/router/where_text.h"
 
+struct slice where_trim(struct slice s)
+{
+        while (s.len && where_is_space(s.p[0]))
+                s = slice_of(s.p + 1, s.len - 1);
+        while (s.len && where_is_space(s.p[s.len - 1]))
+                s.len--;
+        return s;
+}
+
 static bool is_continuation(unsigned char c)
 {
         return (c & 0xc0) == 0x80;

@@ -6,6 +6,12 @@
 
 /* UTF-8 without NUL, surrogates and overlong forms. */
 bool where_text_is_valid(struct slice s);
+/* What Postgres' input functions take for white space, and a text without it at either end. */
+static inline bool where_is_space(char c)
+{
+        return c == ' ' || (c >= '\t' && c <= '\r');
+}
+struct slice where_trim(struct slice s);
 /* Bytes of the character that starts at p, of valid text. */
 static inline size_t where_char_bytes(const char *p)
 {

@@ -6,6 +6,7 @@
 #include "services/router/where_array.h"
 #include "services/router/where_bytea.h"
 #include "services/router/where_json.h"
+#include "services/router/where_text.h"
 #include "services/router/where_time.h"
 #include "services/router/where_time_fn.h"
 
@@ -155,20 +156,6 @@ bool where_type_text_is_identity(enum where_type t)
 
 /* ---- reading */
 
-static bool is_space(char c)
-{
-        return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static struct slice trim(struct slice s)
-{
-        while (s.len && is_space(s.p[0]))
-                s = slice_of(s.p + 1, s.len - 1);
-        while (s.len && is_space(s.p[s.len - 1]))
-                s.len--;
-        return s;
-}
-
 static int read_bool(struct slice text, struct where_value *out)
 {
         static const struct {
@@ -177,7 +164,7 @@ static int read_bool(struct slice text, struct where_value *out)
                 bool value;
         } words[] = {{"true", 1, true}, {"false", 1, false}, {"yes", 1, true}, {"no", 1, false},
                      {"on", 2, true},   {"off", 2, false},   {"1", 1, true},   {"0", 1, false}};
-        struct slice s = trim(text);
+        struct slice s = where_trim(text);
         for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
                 if (s.len < words[i].least || s.len > strlen(words[i].word) ||
                     strncasecmp(s.p, words[i].word, s.len) != 0)
@@ -190,7 +177,7 @@ static int read_bool(struct slice text, struct where_value *out)
 
 static int read_int(struct slice text, int64_t min, int64_t max, struct where_value *out)
 {
-        struct slice s = trim(text);
+        struct slice s = where_trim(text);
         size_t at = 0;
         bool negative = false;
         int64_t v = 0;
