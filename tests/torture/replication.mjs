@@ -93,6 +93,7 @@ export class Replication extends EventEmitter {
       this.transaction = undefined
       this.client?.end().catch(() => {})
       this.client = undefined
+      // A server that is away says nothing when it is back: it is asked again, not at full speed.
       if (this.going) await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
