@@ -77,11 +77,12 @@ int plan_init(struct plan *p, const struct stack_conf *conf, const struct datadi
         SLUICE_ASSERT(p != NULL && conf != NULL && dir != NULL);
         *p = (struct plan){.conf = conf, .dir = dir};
         p->open_to_all = conf->secret[0] == '\0' && conf->insecure[0] == '\0';
-        if (conf->demo) {
-                find_demo(p);
+        int err = find_bin_dir(p, why);
+        if (!err && conf->demo) {
+                find_demo(p); /* from where the programs are */
                 find_node(p);
         }
-        return find_bin_dir(p, why);
+        return err;
 }
 
 /* --- what all services share --- */

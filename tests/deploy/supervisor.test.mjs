@@ -3,7 +3,7 @@ import test from 'node:test'
 import assert from 'node:assert/strict'
 import { spawn, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,10 +19,12 @@ async function freePort() {
   return port
 }
 
-function makeInstallation(t) {
-  const dir = mkdtempSync(join(tmpdir(), 'supervisor-test-'))
-  chmodSync(dir, 0o755)
-  t.after(() => rmSync(dir, { recursive: true, force: true }))
+function makeInstallation(t, below = '.') {
+  const root = mkdtempSync(join(tmpdir(), 'supervisor-test-'))
+  const dir = join(root, below)
+  chmodSync(root, 0o755)
+  mkdirSync(dir, { recursive: true })
+  t.after(() => rmSync(root, { recursive: true, force: true }))
   copyFileSync(binary('supervisor'), join(dir, 'sluice-supervisor'))
   for (const service of ['ingest', 'router', 'edge']) {
     // a wrapper, because a module's own path is what node shows in argv[1] only when it is not a link
@@ -103,6 +105,17 @@ test('makes a private Postgres with a demo table, announces, keeps it over a res
   assert.equal(readFileSync(join(dir, 'data/database_url'), 'utf8').trim(), url)
   assert.equal(sql(url, "select count(*) from todos where title = 'kept'"), '1')
   assert.equal(await second.stop('SIGINT'), 0)
+})
+
+test('starts the demo of the tree it was built in, and says where its page is', async (t) => {
+  const dir = makeInstallation(t, 'build/release')
+  mkdirSync(join(dir, '../../examples/demo'), { recursive: true })
+  writeFileSync(join(dir, '../../examples/demo/server.mjs'), 'setInterval(() => {}, 1000)\n')
+  const port = await freePort()
+  const supervisor = startIn(t, dir, { SLUICE_HTTP_PORT: String(port), SLUICE_DEMO: 'true' })
+  await supervisor.said('Sluice is ready')
+  await supervisor.said(`demo page +http://127\\.0\\.0\\.1:${port}/demo/`)
+  assert.equal(await supervisor.stop(), 0)
 })
 
 test('a killed supervisor takes everything with it, and a new one takes over at once', async (t) => {
