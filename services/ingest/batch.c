@@ -252,7 +252,7 @@ static int row_change(struct batch *b, const struct pgoutput_msg *m, struct buf 
         if (m->kind == PGOUTPUT_UPDATE)
                 mark_same(c.new_row, c.old_row);
         put_change(b, r, &c);
-        if (change_writer_bytes(&b->writer) >= b->batch_bytes)
+        if (batch_bytes(b) >= b->batch_bytes)
                 batch_cut(b);
         return 0;
 }
@@ -269,7 +269,7 @@ static int truncate_change(struct batch *b, const struct pgoutput_msg *m, struct
                 struct change c = {.kind = CHANGE_TRUNCATE};
                 put_change(b, r, &c);
         }
-        if (change_writer_bytes(&b->writer) >= b->batch_bytes)
+        if (batch_bytes(b) >= b->batch_bytes)
                 batch_cut(b);
         return 0;
 }
@@ -346,6 +346,11 @@ bool batch_has_txns(const struct batch *b)
 bool batch_in_txn(const struct batch *b)
 {
         return b->txn.open;
+}
+
+size_t batch_bytes(const struct batch *b)
+{
+        return change_writer_bytes(&b->writer);
 }
 
 uint32_t batch_xid(const struct batch *b)

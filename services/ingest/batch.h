@@ -51,6 +51,7 @@ void batch_cut(struct batch *b);
 
 bool batch_has_txns(const struct batch *b); /* whole transactions (or a last part) wait for a cut */
 bool batch_in_txn(const struct batch *b);   /* between begin and commit */
+size_t batch_bytes(const struct batch *b);  /* waiting for a cut */
 uint32_t batch_xid(const struct batch *b);  /* of the transaction that is open */
 bool batch_has_moved(const struct batch *b); /* the position is beyond what was emitted */
 lsn_t batch_position(const struct batch *b);

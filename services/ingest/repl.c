@@ -12,6 +12,7 @@
 #include "common/obs/log.h"
 #include "common/svc/svc.h"
 #include "services/ingest/feedback.h"
+#include "services/ingest/pace.h"
 #include "services/ingest/setup.h"
 
 enum {
@@ -54,6 +55,8 @@ struct repl {
         struct loop_fd *watch;
         bool flushing;   /* something of ours has not been sent yet */
         bool continuing; /* a continuation is posted */
+        bool resting;    /* the socket is looked at when `rest` ends */
+        struct loop_timer *rest;
         uint64_t began_ms, interval_ms;
         struct loop_timer *status, *ack_status;
         struct insistence insistence;
@@ -93,11 +96,12 @@ static void disconnect(struct repl *r)
         loop_timer_cancel(r->status);
         loop_timer_cancel(r->ack_status);
         loop_timer_cancel(r->probe);
+        loop_timer_cancel(r->rest);
         loop_unwatch(r->watch);
         r->watch = NULL;
         PQfinish(r->conn);
         r->conn = NULL;
-        r->flushing = false;
+        r->flushing = r->resting = false;
         stream_end(r->stream);
 }
 
@@ -143,7 +147,7 @@ static void lose(struct repl *r, const char *why)
 
 static void watch(struct repl *r)
 {
-        uint32_t events = r->state == REPL_STREAMING ? LOOP_READ : 0;
+        uint32_t events = r->state == REPL_STREAMING && !r->resting ? LOOP_READ : 0;
         loop_watch_set(r->watch, events | (r->flushing ? LOOP_WRITE : 0));
 }
 
@@ -247,6 +251,7 @@ static bool on_copy_data(struct repl *r, struct slice data)
 static void pause_reading(struct repl *r)
 {
         set_state(r, REPL_PAUSED);
+        r->resting = false;
         watch(r);
         loop_timer_set(r->probe, PROBE_MS);
         log_debug("paused",
@@ -283,7 +288,25 @@ static void copy_ended(struct repl *r)
         buf_fini(&why);
 }
 
-/* Takes messages until there is no room, none is left, or it is somebody else's turn. `dry` means
+static void run_dry(struct repl *r)
+{
+        bool rests = stream_dry(r->stream);
+        if (rests)
+                loop_timer_set(r->rest, PACE_REST_MS);
+        if (rests == r->resting)
+                return;
+        r->resting = rests;
+        watch(r);
+}
+
+static void on_rest(void *arg)
+{
+        struct repl *r = arg;
+        if (r->state == REPL_STREAMING)
+                read_stream(r);
+}
+
+/* Takes messages until there is no room, none is left, or it is somebody else's turn. Dry means
  * that the kernel has nothing more either: only then is it worth cutting a batch. */
 static void read_stream(struct repl *r)
 {
@@ -305,7 +328,7 @@ static void read_stream(struct repl *r)
                         copy_ended(r);
                         return;
                 } else if (asked_kernel) {
-                        stream_dry(r->stream);
+                        run_dry(r);
                         return;
                 } else if (!PQconsumeInput(r->conn)) {
                         lose(r, PQerrorMessage(r->conn));
@@ -478,6 +501,7 @@ struct repl *repl_new(struct loop *loop, const struct ingest_conf *conf,
         r->status = loop_timer_new(loop, on_status, r);
         r->ack_status = loop_timer_new(loop, on_status, r);
         r->probe = loop_timer_new(loop, on_probe, r);
+        r->rest = loop_timer_new(loop, on_rest, r);
         return r;
 }
 
@@ -509,6 +533,7 @@ void repl_free(struct repl *r)
         loop_timer_free(r->status);
         loop_timer_free(r->ack_status);
         loop_timer_free(r->probe);
+        loop_timer_free(r->rest);
         close(r->cancel_fd);
         r->state = REPL_STOPPED;
         loop_post(r->loop, free_repl, r);

@@ -10,6 +10,7 @@
 #include "services/ingest/batch.h"
 #include "services/ingest/conf.h"
 #include "services/ingest/feedback.h"
+#include "services/ingest/pace.h"
 
 enum {
         HOLD_MS = 2,
@@ -38,6 +39,7 @@ struct stream {
         uint64_t ticket;
         struct buf description; /* its message */
         uint64_t began_ms, published_ms, restarted_ms;
+        struct pace pace;
         struct batch_counts counted; /* as far as the metrics know */
         struct loop_timer *hold, *quiet, *grace, *remind;
 };
@@ -95,6 +97,7 @@ static void publish(void *arg, const struct batch_out *out)
         window_push(s->window, seq, out->reach, slice_dup(buf_slice(&s->frame)));
         if (s->frame.cap > 4 * s->o.batch_bytes)
                 mem_free((void *)(uintptr_t)buf_take(&s->frame).p);
+        pace_cut(&s->pace, clock_mono_us());
         s->published_ms = clock_mono_ms();
         if (!loop_timer_armed(s->remind))
                 loop_timer_set(s->remind, REMIND_MS);
@@ -277,7 +280,7 @@ void stream_keepalive(struct stream *s, lsn_t decoded, bool asked)
         publish_position(s, asked);
 }
 
-void stream_dry(struct stream *s)
+bool stream_dry(struct stream *s)
 {
         if (!batch_has_txns(s->batch))
                 publish_position(s, false);
@@ -285,6 +288,8 @@ void stream_dry(struct stream *s)
                 cut_if_possible(s);
         else if (!loop_timer_armed(s->hold))
                 loop_timer_set(s->hold, HOLD_MS);
+        return batch_in_txn(s->batch) ? pace_may_rest_in_txn(batch_bytes(s->batch))
+                                      : pace_may_rest(&s->pace, clock_mono_us());
 }
 
 lsn_t stream_received(const struct stream *s)

@@ -12,6 +12,8 @@
  * transactions wait behind it for HOLD_MS is it cut in two. A bare position (keepalives, empty
  * transactions) is published every QUIET_MS at most, or at once when Postgres asks.
  *
+ * While rows come in quick succession the socket is left alone for moments (pace.h).
+ *
  * When a relation is described the stream asks which partitioned tables it is part of (lineage.h),
  * and has no room until it is told: what comes next may be a change that their shapes must see. */
 #ifndef SERVICES_INGEST_STREAM_H
@@ -63,8 +65,8 @@ int stream_message(struct stream *s, struct slice pgoutput, struct buf *why);
  * lineage's errors with a line in *why: the stream cannot go on. */
 int stream_lineage(struct stream *s, const struct lineage_answer *answer, struct buf *why);
 void stream_keepalive(struct stream *s, lsn_t decoded, bool asked);
-/* Nothing more to read for now. */
-void stream_dry(struct stream *s);
+/* Nothing more to read for now. True: look again in PACE_REST_MS, not before. */
+bool stream_dry(struct stream *s);
 
 lsn_t stream_received(const struct stream *s);
 lsn_t stream_applied(const struct stream *s); /* by every router */
