@@ -9,6 +9,8 @@
 #include "common/base/err.h"
 #include "common/pg/pg.h"
 
+enum { GATHER_NS = 300000, LONG_COPY_BYTES = 64 << 10 };
+
 int pgwait_adopt(PGconn *conn)
 {
         SLUICE_ASSERT(conn != NULL);
@@ -94,17 +96,37 @@ int pgwait_results(PGconn *conn, const struct pgwait *w, PGresult **out)
         }
 }
 
-int pgwait_copy_line(PGconn *conn, const struct pgwait *w, char **line, size_t *len)
+/* Less than what a socket's buffers take while a fast server sends. */
+static int let_gather(const struct pgwait *w)
 {
-        for (;;) {
+        struct pollfd fd = {.fd = w->wake_fd, .events = POLLIN};
+        struct timespec ts = {.tv_nsec = GATHER_NS};
+        return ppoll(&fd, 1, &ts, NULL) > 0 ? ERR_CANCELLED : 0;
+}
+
+/* After `looks` looks into the socket that found no whole line. */
+static int wait_for_line(PGconn *conn, const struct pgwait *w, int looks)
+{
+        if (looks == 0)
+                return 0;
+        if (looks == 1 && w->copied >= LONG_COPY_BYTES)
+                return let_gather(w);
+        return wait_for(conn, w, POLLIN);
+}
+
+int pgwait_copy_line(PGconn *conn, struct pgwait *w, char **line, size_t *len)
+{
+        for (int looks = 0;; looks++) {
                 int n = PQgetCopyData(conn, line, 1);
-                if (n > 0)
+                if (n > 0) {
                         *len = (size_t)n;
+                        w->copied += *len;
+                }
                 if (n > 0 || n == -1)
                         return 0;
                 if (n < 0 || PQstatus(conn) != CONNECTION_OK)
                         return ERR_CLOSED;
-                int err = wait_for(conn, w, POLLIN);
+                int err = wait_for_line(conn, w, looks);
                 if (err)
                         return err;
                 /* What came before a failure is read first. */

@@ -13,6 +13,7 @@ enum { PGWAIT_NO_DEADLINE = 0, PGWAIT_NO_FD = -1 };
 struct pgwait {
         uint64_t deadline_ms; /* by clock_mono_ms(); PGWAIT_NO_DEADLINE: none */
         int wake_fd;          /* readable: give up with ERR_CANCELLED; PGWAIT_NO_FD: none */
+        size_t copied;        /* bytes that pgwait_copy_line() has given with it */
 };
 
 /* Puts a fresh connection into the mode that the other functions need. */
@@ -35,8 +36,10 @@ int pgwait_ready(PGconn *conn, const struct pgwait *w);
  */
 int pgwait_results(PGconn *conn, const struct pgwait *w, PGresult **out);
 /* The next line of a COPY to us: *line is the caller's to PQfreemem, or NULL when there are no
- * more: then pgwait_results() says how it ended. 0, ERR_TIMEOUT, ERR_CANCELLED, ERR_CLOSED. */
-int pgwait_copy_line(PGconn *conn, const struct pgwait *w, char **line, size_t *len);
+ * more: then pgwait_results() says how it ended. 0, ERR_TIMEOUT, ERR_CANCELLED, ERR_CLOSED. In a
+ * COPY that turns out to be long it lets lines gather: being woken for each 8 KB that the server
+ * sends costs both sides more than the lines do. */
+int pgwait_copy_line(PGconn *conn, struct pgwait *w, char **line, size_t *len);
 
 /* Lets `ms` pass. 0, or ERR_CANCELLED as soon as wake_fd is readable. */
 int pgwait_pause(int wake_fd, uint64_t ms);
