@@ -29,12 +29,16 @@ struct step {
 };
 
 /* ERR_AGAIN and success pass; whatever else happened, the worker is to stop. */
-static int call(struct nursery *n, writer_run *run, struct step *s)
+static int verdict(int err, const struct step *s)
 {
-        int err = writer_call(n->writer, run, s);
         if (!err)
                 err = s->err;
         return !err || err == ERR_AGAIN ? err : ERR_CANCELLED;
+}
+
+static int call(struct nursery *n, writer_run *run, struct step *s)
+{
+        return verdict(writer_call(n->writer, run, s), s);
 }
 
 /* A job that was told to stop makes no further calls. */
@@ -82,8 +86,9 @@ static void run_rows(void *arg, struct engine *e, bool full)
 
 static int on_rows(void *arg, uint64_t id, uint32_t chunk, struct buf *entries, bool closes)
 {
+        struct nursery *n = arg;
         struct step s = {.id = id, .chunk = chunk, .entries = entries, .closes = closes};
-        return call(arg, run_rows, &s);
+        return verdict(writer_stage(n->writer, run_rows, &s), &s);
 }
 
 static void run_end(void *arg, struct engine *e, bool full)

@@ -107,44 +107,79 @@ void writer_post(struct writer *w, enum writer_when when, writer_run *run, write
                 finish_job(j, ERR_CANCELLED);
 }
 
+/* Shared by the job and by who waits for it: the last one frees it. */
 struct waiting_call {
         pthread_mutex_t lock;
         pthread_cond_t done;
+        unsigned refs;
+        bool until_run; /* not until the commit */
         bool is_done;
         int err;
         writer_run *run;
         void *arg;
 };
 
-static void run_call(void *arg, struct engine *e, bool full)
+static void call_done(struct waiting_call *c, int err)
 {
-        struct waiting_call *c = arg;
-        c->run(c->arg, e, full);
-}
-
-static void after_call(void *arg, int err)
-{
-        struct waiting_call *c = arg;
         pthread_mutex_lock(&c->lock);
-        c->err = err;
+        if (!c->is_done)
+                c->err = err;
         c->is_done = true;
         pthread_cond_signal(&c->done);
         pthread_mutex_unlock(&c->lock);
 }
 
+static void unref_call(struct waiting_call *c)
+{
+        pthread_mutex_lock(&c->lock);
+        bool last = --c->refs == 0;
+        pthread_mutex_unlock(&c->lock);
+        if (!last)
+                return;
+        pthread_cond_destroy(&c->done);
+        pthread_mutex_destroy(&c->lock);
+        mem_free(c);
+}
+
+static void run_call(void *arg, struct engine *e, bool full)
+{
+        struct waiting_call *c = arg;
+        c->run(c->arg, e, full);
+        if (c->until_run)
+                call_done(c, 0);
+}
+
+static void after_call(void *arg, int err)
+{
+        struct waiting_call *c = arg;
+        call_done(c, err);
+        unref_call(c);
+}
+
+static int wait_for_call(struct writer *w, writer_run *run, void *arg, bool until_run)
+{
+        struct waiting_call *c = mem_new(struct waiting_call);
+        *c = (struct waiting_call){.refs = 2, .until_run = until_run, .run = run, .arg = arg};
+        pthread_mutex_init(&c->lock, NULL);
+        pthread_cond_init(&c->done, NULL);
+        writer_post(w, WRITER_COMMIT, run_call, after_call, c);
+        pthread_mutex_lock(&c->lock);
+        while (!c->is_done)
+                pthread_cond_wait(&c->done, &c->lock);
+        int err = c->err;
+        pthread_mutex_unlock(&c->lock);
+        unref_call(c);
+        return err;
+}
+
 int writer_call(struct writer *w, writer_run *run, void *arg)
 {
-        struct waiting_call c = {.run = run, .arg = arg};
-        pthread_mutex_init(&c.lock, NULL);
-        pthread_cond_init(&c.done, NULL);
-        writer_post(w, WRITER_COMMIT, run_call, after_call, &c);
-        pthread_mutex_lock(&c.lock);
-        while (!c.is_done)
-                pthread_cond_wait(&c.done, &c.lock);
-        pthread_mutex_unlock(&c.lock);
-        pthread_cond_destroy(&c.done);
-        pthread_mutex_destroy(&c.lock);
-        return c.err;
+        return wait_for_call(w, run, arg, false);
+}
+
+int writer_stage(struct writer *w, writer_run *run, void *arg)
+{
+        return wait_for_call(w, run, arg, true);
 }
 
 static void run_jobs(struct writer *w)

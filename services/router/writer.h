@@ -92,5 +92,9 @@ void writer_post(struct writer *w, enum writer_when when, writer_run *run, write
                  void *arg);
 /* Waits until `run` is committed: 0 or ERR_CANCELLED. Not on the writer thread. */
 int writer_call(struct writer *w, writer_run *run, void *arg);
+/* Waits until `run` has run; what it did is committed while the caller goes on. A caller that calls
+ * again waits for that commit first, so it is never more than one ahead. 0 or ERR_CANCELLED. Not on
+ * the writer thread. */
+int writer_stage(struct writer *w, writer_run *run, void *arg);
 
 #endif

@@ -29,6 +29,7 @@ struct bench {
         lsn_t applied, committed;
         uint32_t lost, gone;
         bool full;
+        bool closed; /* commits do not end until it is false */
 };
 
 static void tell(struct bench *b)
@@ -56,6 +57,8 @@ static void on_committed(void *arg, lsn_t applied)
 {
         struct bench *b = arg;
         pthread_mutex_lock(&b->lock);
+        while (b->closed)
+                pthread_cond_wait(&b->told, &b->lock);
         b->committed = applied;
         tell(b);
 }
@@ -295,6 +298,44 @@ static void after_look(void *arg, int err)
         sem_post(&s->told);
 }
 
+static void set_closed(struct bench *b, bool closed)
+{
+        pthread_mutex_lock(&b->lock);
+        b->closed = closed;
+        tell(b);
+}
+
+static void *stage_another(void *arg)
+{
+        struct bench *b = arg;
+        uint64_t id;
+        assert_int_equal(writer_stage(b->writer, run_create, &id), 0);
+        return NULL;
+}
+
+/* Who stages goes on while what it did is committed, and is never more than one ahead. */
+static void test_stage(void **state)
+{
+        struct bench b;
+        uint64_t id;
+        pthread_t another;
+        (void)state;
+        bench_open(&b, 64 << 20, 1 << 20);
+        writer_start(b.writer);
+        join(&b, 7, 500, false);
+        set_closed(&b, true);
+        assert_int_equal(writer_stage(b.writer, run_create, &id), 0); /* its commit is stuck */
+        assert_int_equal(b.committed.v, 0);
+        assert_int_equal(pthread_create(&another, NULL, stage_another, &b), 0);
+        set_closed(&b, false);
+        assert_int_equal(pthread_join(another, NULL), 0);
+        assert_int_equal(writer_call(b.writer, run_create, &id), 0);
+        assert_true(b.committed.v > 0);
+        writer_stop(b.writer);
+        assert_int_equal(writer_stage(b.writer, run_create, &id), ERR_CANCELLED);
+        bench_close(&b);
+}
+
 /* The store is full: who only looks is served, who changes waits, and stopping does not hang. */
 static void test_full(void **state)
 {
@@ -335,6 +376,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_batches_and_jobs),
                 cmocka_unit_test(test_queue_is_bounded),
+                cmocka_unit_test(test_stage),
                 cmocka_unit_test(test_full),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
