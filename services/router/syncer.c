@@ -12,7 +12,14 @@
 #include "common/svc/svc.h"
 #include "services/router/metrics.h"
 
-enum { INTERVAL_US = 8000, CHECK_READERS_US = 1000000, RETRY_US = 1000000, SLOW_US = 1000000 };
+enum {
+        INTERVAL_US = 8000,
+        IDLE_US =
+                250000, /* when nobody waits for it: rows of snapshots, shapes that came or went */
+        CHECK_READERS_US = 1000000,
+        RETRY_US = 1000000,
+        SLOW_US = 1000000
+};
 
 struct syncer {
         struct store *store;
@@ -23,7 +30,8 @@ struct syncer {
         pthread_mutex_t lock;
         pthread_cond_t wake;
         lsn_t committed;
-        uint64_t dirty_since_us;
+        uint64_t dirty_since_us;   /* what is committed and not synced */
+        uint64_t awaited_since_us; /* what is to be acknowledged, too; 0: nothing */
         bool dirty, stopping;
 };
 
@@ -31,6 +39,12 @@ static struct timespec at_us(uint64_t us)
 {
         return (struct timespec){.tv_sec = (time_t)(us / 1000000),
                                  .tv_nsec = (long)(us % 1000000) * 1000};
+}
+
+static uint64_t due_us(const struct syncer *s)
+{
+        return s->awaited_since_us ? s->awaited_since_us + INTERVAL_US
+                                   : s->dirty_since_us + IDLE_US;
 }
 
 /* Until there is something to sync and it is time, or `check_at`. True: sync. A sync waits for
@@ -41,7 +55,7 @@ static bool wait_for_work(struct syncer *s, uint64_t not_before, uint64_t check_
         for (;;) {
                 uint64_t now = clock_mono_us(), due = check_at;
                 if (s->dirty) {
-                        due = s->dirty_since_us + INTERVAL_US;
+                        due = due_us(s);
                         due = due > not_before ? due : not_before;
                 }
                 if (s->stopping || now >= check_at)
@@ -59,6 +73,7 @@ static bool sync_once(struct syncer *s)
 {
         lsn_t committed = s->committed;
         s->dirty = false;
+        s->awaited_since_us = 0;
         pthread_mutex_unlock(&s->lock);
         uint64_t began = clock_mono_us();
         fault_point(FAULT_ROUTER_SYNC_BEFORE);
@@ -139,11 +154,15 @@ void syncer_free(struct syncer *s)
 void syncer_committed(struct syncer *s, lsn_t lsn)
 {
         pthread_mutex_lock(&s->lock);
-        s->committed = lsn;
-        if (!s->dirty) {
-                s->dirty_since_us = clock_mono_us();
+        bool awaited = lsn_cmp(lsn, s->committed) != 0;
+        uint64_t now = clock_mono_us();
+        if (!s->dirty || (awaited && !s->awaited_since_us))
                 pthread_cond_signal(&s->wake);
-        }
+        if (!s->dirty)
+                s->dirty_since_us = now;
+        if (awaited && !s->awaited_since_us)
+                s->awaited_since_us = now;
         s->dirty = true;
+        s->committed = lsn;
         pthread_mutex_unlock(&s->lock);
 }

@@ -1,5 +1,7 @@
 /* Group commit: a thread that makes the store durable, at most every few milliseconds, while there
- * is something that is not (I3: only what is synced is acknowledged as synced). */
+ * is something that is not (I3: only what is synced is acknowledged as synced). What moves no
+ * position is awaited by nobody and takes its time: rows of a snapshot are not flushed to the disk
+ * while they are being read. */
 #ifndef SERVICES_ROUTER_SYNCER_H
 #define SERVICES_ROUTER_SYNCER_H
 
