@@ -22,7 +22,8 @@ enum field {
         F_TYPE_MOD,
         F_DIMS,
         F_NOT_NULL,
-        F_IS_ENUM,
+        F_ENUM_OID,
+        F_ENUM_NAME,
         F_GENERATED,
         F_BASE_TYPE,
         F_PK_INDEX,
@@ -41,7 +42,9 @@ enum field {
         "SELECT c.oid, n.nspname, c.relname, c.relkind, a.attname, a.atttypid,"                    \
         " coalesce(e.typname, t.typname), a.atttypmod,"                                            \
         " CASE WHEN e.oid IS NULL THEN 0 ELSE greatest(a.attndims, 1) END,"                        \
-        " a.attnotnull, t.typtype = 'e', a.attgenerated, base.oid,"                                \
+        " a.attnotnull, enum.oid, pg_catalog.format('\"%s\".\"%s\"',"                              \
+        " pg_catalog.replace(enum_schema.nspname, '\"', '\"\"'),"                                  \
+        " pg_catalog.replace(enum.typname, '\"', '\"\"')), a.attgenerated, base.oid,"              \
         " CASE WHEN pk.place < i.indnkeyatts THEN pk.place END,"                                   \
         " CASE WHEN own.oid IS NULL THEN coalesce(pg_catalog.to_jsonb(db)->>'datlocprovider', "    \
         "'c')"                                                                                     \
@@ -49,8 +52,8 @@ enum field {
         " CASE WHEN own.oid IS NULL THEN db.datcollate ELSE own.collcollate END,"                  \
         " CASE WHEN own.oid IS NULL THEN db.datctype ELSE own.collctype END,"                      \
         " coalesce(own.collisdeterministic, true),"                                                \
-        " CASE WHEN t.typtype = 'e' THEN (SELECT pg_catalog.array_agg(l.enumlabel)"                \
-        " FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid) END"                                \
+        " CASE WHEN enum.oid IS NOT NULL THEN (SELECT pg_catalog.array_agg(l.enumlabel)"           \
+        " FROM pg_catalog.pg_enum l WHERE l.enumtypid = enum.oid) END"                             \
         " FROM pg_catalog.pg_class c"                                                              \
         " JOIN pg_catalog.pg_database db ON db.datname = pg_catalog.current_database()"            \
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                                \
@@ -60,6 +63,9 @@ enum field {
         " ON own.oid = a.attcollation AND own.collprovider <> 'd'"                                 \
         " LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"                                    \
         " LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid"              \
+        " LEFT JOIN pg_catalog.pg_type enum"                                                       \
+        " ON enum.typtype = 'e' AND enum.oid = coalesce(e.oid, t.oid)"                             \
+        " LEFT JOIN pg_catalog.pg_namespace enum_schema ON enum_schema.oid = enum.typnamespace"    \
         " LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary"                \
         " LEFT JOIN LATERAL (SELECT"                                                               \
         " pg_catalog.array_position(i.indkey::pg_catalog.int2[], a.attnum) AS place) pk ON true"   \
@@ -167,7 +173,9 @@ static void fill_column(const struct rows *r, int row, struct table_column *c)
         c->type_mod = i32_at(r, row, F_TYPE_MOD);
         c->dims = i32_at(r, row, F_DIMS);
         c->not_null = PQgetvalue(r->res, row, F_NOT_NULL)[0] == 't';
-        c->is_enum = PQgetvalue(r->res, row, F_IS_ENUM)[0] == 't';
+        c->enum_oid = u32_at(r, row, F_ENUM_OID);
+        if (c->enum_oid)
+                c->enum_name = slice_dup(text_at(r, row, F_ENUM_NAME));
         c->generated = is_generated(r, row);
         c->render = render_of(u32_at(r, row, F_BASE_TYPE));
         c->collation = collation_of(r, row);

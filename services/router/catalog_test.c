@@ -154,6 +154,10 @@ static void keys_and_kinds(void **state)
                     "alter table keyed drop column gone;"
                     "create table parts (n int) partition by range (n);"
                     "create view v as select 1 as x; create table empty_table ();"
+                    "drop schema if exists \"od\"\"d\" cascade; create schema \"od\"\"d\"; create "
+                    "type \"od\"\"d\".mood as enum ('a', 'ü');"
+                    "create domain dm as \"od\"\"d\".mood;"
+                    "create table felt (m \"od\"\"d\".mood, ms \"od\"\"d\".mood[][], d dm, t text);"
                     "create collation loose (provider = icu, locale = 'und-u-ks-level2',"
                     " deterministic = false);"
                     "create table words (c text collate \"C\", i text collate \"en-x-icu\","
@@ -192,6 +196,17 @@ static void keys_and_kinds(void **state)
         assert_int_equal(a.table->columns[0].collation, COLLATION_EQUAL_BYTES | COLLATION_BYTEWISE);
         assert_int_equal(a.table->columns[1].collation, COLLATION_EQUAL_BYTES);
         assert_int_equal(a.table->columns[2].collation, 0);
+        catalog_answer_fini(&a);
+
+        a = ask(c, "felt");
+        assert_int_equal(a.status, 0);
+        const struct table_column *felt = a.table->columns;
+        assert_true(slice_eq(felt[0].enum_name, SLICE_LIT("\"od\"\"d\".\"mood\"")));
+        assert_int_equal(felt[0].enum_oid, felt[0].type_oid);
+        assert_true(slice_eq(felt[1].enum_name, felt[0].enum_name));
+        assert_int_equal(felt[1].enum_oid, felt[0].enum_oid);
+        assert_int_equal(felt[2].enum_oid, 0);
+        assert_int_equal(felt[3].enum_oid, 0);
         catalog_answer_fini(&a);
 
         a = ask(c, "parts");

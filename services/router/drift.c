@@ -26,8 +26,8 @@ static bool same_collation(const struct view *v, uint32_t column, const struct t
 static bool same_column(const struct table_column *a, const struct table_column *b)
 {
         return a->type_oid == b->type_oid && slice_eq(a->type_name, b->type_name) &&
-               a->type_mod == b->type_mod && a->dims == b->dims && a->render == b->render &&
-               a->generated == b->generated;
+               slice_eq(a->enum_name, b->enum_name) && a->type_mod == b->type_mod &&
+               a->dims == b->dims && a->render == b->render && a->generated == b->generated;
 }
 
 static bool adds_column(const struct table *old, const struct table *now)

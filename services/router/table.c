@@ -9,10 +9,10 @@
 #include "common/wire/wr.h"
 
 /*   table  = [version, oid, schema, name, kind, [column...], [pk column index...], tree]
- *   column = [name, type_oid, type_name, type_mod, dims, not_null, is_enum, generated,
- *             render, collation]
+ *   column = [name, type_oid, type_name, type_mod, dims, not_null, enum_oid, enum_name,
+ *             generated, render, collation]
  *   tree   = [below, above, newest, parted] */
-enum { TABLE_VERSION = 4, TABLE_FIELDS = 8, COLUMN_FIELDS = 10, TREE_FIELDS = 4 };
+enum { TABLE_VERSION = 5, TABLE_FIELDS = 8, COLUMN_FIELDS = 11, TREE_FIELDS = 4 };
 
 static const size_t TABLE_MAX_BYTES = (size_t)16 << 20;
 
@@ -44,6 +44,7 @@ void table_free(struct table *t)
         for (uint32_t i = 0; i < t->n_columns; i++) {
                 free_slice(&t->columns[i].name);
                 free_slice(&t->columns[i].type_name);
+                free_slice(&t->columns[i].enum_name);
                 free_slice(&t->columns[i].labels);
         }
         free_slice(&t->schema);
@@ -80,7 +81,8 @@ static void encode_column(const struct table_column *c, struct buf *out)
         wr_i64(out, c->type_mod);
         wr_i64(out, c->dims);
         wr_bool(out, c->not_null);
-        wr_bool(out, c->is_enum);
+        wr_u64(out, c->enum_oid);
+        wr_str(out, c->enum_name);
         wr_bool(out, c->generated);
         wr_u64(out, c->render);
         wr_u64(out, c->collation);
@@ -154,7 +156,8 @@ static void decode_column(struct rd *rd, struct table_column *c)
         c->type_mod = read_i32(rd);
         c->dims = read_i32(rd);
         c->not_null = rd_bool(rd);
-        c->is_enum = rd_bool(rd);
+        c->enum_oid = read_u32(rd);
+        c->enum_name = slice_dup(rd_bytes(rd));
         c->generated = rd_bool(rd);
         uint64_t render = rd_u64(rd);
         if (render > RENDER_INET)

@@ -36,8 +36,9 @@ struct table_column {
         int32_t dims;     /* attndims; at least 1 for arrays, 0 for everything else */
         int32_t pk_index; /* 0-based position in the primary key, -1: not part of it */
         bool not_null;
-        bool is_enum;
-        bool generated; /* and this server does not publish it: no shape can have it */
+        uint32_t enum_oid;      /* the enum that its values, or their elements, are of; 0: none */
+        struct slice enum_name; /* owned: "schema"."name" of that, as SQL wants it */
+        bool generated;         /* and this server does not publish it: no shape can have it */
         enum render_as render;
         uint8_t collation; /* enum collation */
         /* Owned: of an enum, its labels as the text of an array; empty: not known. Only in what the

@@ -31,7 +31,8 @@ static void assert_same_column(const struct table_column *a, const struct table_
         assert_int_equal(a->dims, b->dims);
         assert_int_equal(a->pk_index, b->pk_index);
         assert_int_equal(a->not_null, b->not_null);
-        assert_int_equal(a->is_enum, b->is_enum);
+        assert_int_equal(a->enum_oid, b->enum_oid);
+        assert_true(slice_eq(a->enum_name, b->enum_name));
         assert_int_equal(a->generated, b->generated);
         assert_int_equal(a->render, b->render);
         assert_int_equal(a->collation, b->collation);

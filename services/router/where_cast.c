@@ -278,10 +278,12 @@ enum where_cast_kind where_cast_kind(enum where_type from, enum where_type to)
 {
         if (from == to || from == WT_UNKNOWN)
                 return CAST_IMPLICIT;
-        if (from == WT_OTHER || to == WT_OTHER || to == WT_UNKNOWN || to == WT_ENUM)
+        if (from == WT_OTHER || to == WT_OTHER || to == WT_UNKNOWN)
                 return CAST_NONE;
         if (where_type_is_array(from) && where_type_is_array(to))
                 return where_cast_kind(where_type_element(from), where_type_element(to));
+        if (where_type_element(to) == WT_ENUM) /* labels are not known when rows come */
+                return CAST_NONE;
         const struct where_cast *cast = where_cast_find(from, to);
         if (cast)
                 return cast->kind;

@@ -24,8 +24,8 @@ static node *check_column(struct where_check *c, const struct where_parsed *p)
         }
         const struct table_column *column = &c->table->columns[i];
         enum where_type type = where_type_of_oid(column->type_oid);
-        if (type == WT_OTHER && column->is_enum)
-                type = WT_ENUM;
+        if (type == WT_OTHER && column->enum_oid)
+                type = column->dims ? where_type_array_of(WT_ENUM) : WT_ENUM;
         node *n = ck_make(c, ND_COLUMN, type, p->location, 0, NULL);
         n->column = (uint32_t)i;
         return n;
@@ -205,11 +205,19 @@ static node *check_between(struct where_check *c, const struct where_parsed *p)
 
 /* ---- casts */
 
+static bool find_type(struct where_check *c, const struct where_parsed *p, struct ck_cast *to)
+{
+        bool may_be_ours = p->schema.len == 0 || slice_eq(p->schema, SLICE_LIT("pg_catalog"));
+        to->type = may_be_ours ? where_type_of_name(p->text) : WT_COUNT;
+        if (to->type == WT_COUNT && ck_find_enum(c, p->schema, p->text, &to->enum_column))
+                to->type = WT_ENUM;
+        return to->type != WT_COUNT;
+}
+
 static node *check_cast(struct where_check *c, const struct where_parsed *p)
 {
-        struct ck_cast to = {.type = where_type_of_name(p->text),
-                             .is_modified = p->n_modifiers > 0};
-        if (to.type == WT_COUNT) {
+        struct ck_cast to = {.is_modified = p->n_modifiers > 0};
+        if (!find_type(c, p, &to)) {
                 where_why(c->why, p->number, "unsupported type %.*s%s", SLICE_FMT(p->text),
                           p->is_array ? "[]" : "");
                 return NULL;
@@ -223,6 +231,7 @@ static node *check_cast(struct where_check *c, const struct where_parsed *p)
         if (p->is_array && p->args[0]->kind == PN_ARRAY)
                 return ck_check_array(c, p->args[0], &to);
         node *n = ck_check(c, p->args[0]);
+        c->enum_column = to.enum_column;
         if (n)
                 n = ck_cast_to(c, n, p->is_array ? where_type_array_of(to.type) : to.type,
                                p->location);

@@ -16,10 +16,7 @@ node *ck_make_const(struct where_check *c, enum where_type type, int location);
 node *ck_make_text(struct where_check *c, struct slice text, int location);
 /* Its value when that is settled before any row is seen, else the node. */
 node *ck_fold(struct where_check *c, node *n);
-/* Whether the enum of the column has the label, as far as its labels are known. */
-bool ck_check_label(struct where_check *c, struct slice text, uint32_t column, int location);
-/* A text to a label of the column's enum; anything else stays as it is. */
-node *ck_coerce_label(struct where_check *c, node *n, uint32_t column);
+/* To an enum: the one that was met or found last. */
 node *ck_coerce_unknown(struct where_check *c, node *n, enum where_type to, bool explicit);
 /* A parameter whose type another place has told. */
 node *ck_settle(struct where_check *c, node *n);
@@ -30,10 +27,24 @@ node *ck_coerce_bool(struct where_check *c, node *n);
 /* A type as a cast names it. */
 struct ck_cast {
         enum where_type type;
+        uint32_t enum_column;
         bool is_modified;
         struct where_modifier modifier;
 };
 node *ck_modify(struct where_check *c, node *n, const struct ck_cast *cast);
+
+/* where_check_enum.c */
+/* The nodes are brought to one type: is there no more than one enum among them, and arrays of them?
+ * Then texts that are coerced to an enum until the next call are its labels. */
+bool ck_meet_enums(struct where_check *c, node *const *nodes, uint32_t n);
+/* False: the node is of another enum, or has elements of one. */
+bool ck_is_met_enum(const struct where_check *c, const node *n);
+/* Of a constant: what the enum has no such label for, as far as its labels are known. */
+bool ck_find_unlabelled(const struct where_check *c, const node *n, struct slice *label);
+/* A column with the enum of that name, or an array of it; no schema: any. False: there is none, or
+ * more than one such enum. */
+bool ck_find_enum(const struct where_check *c, struct slice schema, struct slice name,
+                  uint32_t *column);
 
 /* where_check_op.c */
 node *ck_refuse_operator(struct where_check *c, struct slice name, bool prefix,

@@ -6,15 +6,9 @@
 
 /* ---- ARRAY[…] */
 
-/* jsonb's order is not known here. */
-static bool has_order(enum where_type t)
-{
-        return where_type_element(t) != WT_JSONB;
-}
-
 static bool can_be_element(enum where_type t)
 {
-        return t != WT_COUNT && t != WT_OTHER && t != WT_ENUM;
+        return t != WT_COUNT && t != WT_OTHER;
 }
 
 /* The items; those that are ARRAY[…] themselves learn what type a cast says. */
@@ -63,12 +57,18 @@ node *ck_check_array(struct where_check *c, const struct where_parsed *p, const 
         if (type == WT_COUNT || !can_be_element(where_type_element(type)) ||
             where_type_is_array(type) != nested)
                 return ck_refuse(c, p->location, "ARRAY of these elements is not supported");
+        if (to)
+                c->enum_column = to->enum_column;
+        else if (!ck_meet_enums(c, items, p->n))
+                return ck_refuse(c, p->location, "ARRAY of these elements is not supported");
         if (!cast_items(c, p, to, type, items))
                 return NULL;
         node *n = ck_make(c, ND_ARRAY, where_type_array_of(where_type_element(type)), p->location,
                           p->n, items);
-        if (n)
-                n->nested = nested;
+        if (!n)
+                return NULL;
+        n->nested = nested;
+        n->column = c->enum_column;
         return ck_fold(c, n);
 }
 
@@ -194,7 +194,7 @@ static node *join(struct where_check *c, enum joining how, const char *name, nod
 {
         node *args[] = {l, r};
         enum where_type common = common_element(l->type, r->type);
-        *refused = common == WT_COUNT;
+        *refused = common == WT_COUNT || !ck_meet_enums(c, args, 2);
         for (int i = 0; !*refused && i < 2; i++) {
                 bool is_array = where_type_is_array(args[i]->type);
                 *refused = args[i]->type != WT_UNKNOWN && is_array != joinings[how].array[i];
@@ -230,7 +230,8 @@ bool ck_match_arrays(struct where_check *c, node **l, node **r)
 {
         enum where_type type = where_type_is_array((*l)->type) ? (*l)->type : (*r)->type;
         if (((*l)->type != type && (*l)->type != WT_UNKNOWN) ||
-            ((*r)->type != type && (*r)->type != WT_UNKNOWN))
+            ((*r)->type != type && (*r)->type != WT_UNKNOWN) ||
+            !ck_meet_enums(c, (node *[]){*l, *r}, 2))
                 return false;
         return (*l = ck_coerce(c, *l, type)) && (*r = ck_coerce(c, *r, type));
 }
@@ -251,7 +252,7 @@ node *ck_make_array_operator(struct where_check *c, struct slice name, node *l, 
                 i++;
         size_t before = c->why->len;
         if (i == N_ARRAY_OPERATORS || !ck_match_arrays(c, &l, &r) ||
-            (is_order(i) && !has_order(l->type)))
+            (is_order(i) && !where_type_has_order(l->type)))
                 return c->why->len > before
                                ? NULL
                                : ck_refuse_operator(c, name, false, SELECT_NO_OVERLOAD, location);

@@ -111,8 +111,8 @@ node *ck_check_common(struct where_check *c, const struct where_parsed *p, enum 
                 types[i] = args[i]->type;
         enum where_type common = where_select_common(types, p->n);
         bool orders = kind != ND_COALESCE;
-        if (common == WT_COUNT || common == WT_OTHER || common == WT_ENUM ||
-            (orders && where_type_element(common) == WT_JSONB))
+        if (common == WT_COUNT || common == WT_OTHER || !ck_meet_enums(c, args, p->n) ||
+            (orders && !where_type_has_order(common)))
                 return ck_refuse_overload(c, p, name, args);
         for (uint32_t i = 0; i < p->n; i++) {
                 if (where_cast_kind(args[i]->type, common) != CAST_IMPLICIT)

@@ -1,7 +1,6 @@
 /* IN lists, ANY and ALL. */
 #include "services/router/where_check.h"
 
-#include "common/base/assert.h"
 #include "services/router/where_array.h"
 #include "services/router/where_list.h"
 
@@ -12,15 +11,14 @@ static node *make_in(struct where_check *c, const struct where_parsed *p, node *
                      uint32_t n)
 {
         enum where_type *types = where_alloc(c->arena, (n + 1) * sizeof(*types));
-        types[0] = l->type;
-        for (uint32_t i = 0; i < n; i++)
-                types[i + 1] = consts[i]->type;
+        node **all = where_alloc(c->arena, (n + 1) * sizeof(*all));
+        all[0] = l;
+        memcpy(all + 1, consts, n * sizeof(*all));
+        for (uint32_t i = 0; i <= n; i++)
+                types[i] = all[i]->type;
         enum where_type common = where_select_common(types, n + 1);
-        if (common == WT_COUNT || common == WT_OTHER || (common == WT_ENUM && l->type != WT_ENUM))
+        if (common == WT_COUNT || common == WT_OTHER || !ck_meet_enums(c, all, n + 1))
                 return ck_refuse(c, p->location, "Could not select an operator overload");
-        for (uint32_t i = 0; common == WT_ENUM && i < n; i++)
-                if (!(consts[i] = ck_coerce_label(c, consts[i], l->column)))
-                        return NULL;
         node model = {.kind = ND_COLUMN, .type = common}; /* for the choice */
         node *m = &model;
         struct slice name = p->negated ? SLICE_LIT("<>") : SLICE_LIT("=");
@@ -93,6 +91,7 @@ static node *any_as_list(struct where_check *c, node *n)
         for (uint32_t i = 0; i < a->n; i++) {
                 consts[i] = ck_make_const(c, a->element, n->location);
                 consts[i]->value = a->values[i];
+                consts[i]->column = array->column;
         }
         node *in = ck_make(c, ND_IN, WT_BOOL, n->location, 1, n->args);
         if (!in)
@@ -104,19 +103,6 @@ static node *any_as_list(struct where_check *c, node *n)
                 return ck_make_operator(c, n->negated ? SLICE_LIT("<>") : SLICE_LIT("="),
                                         n->args[0], consts[0], n->location);
         return in;
-}
-
-static bool check_labels(struct where_check *c, const node *array, uint32_t column)
-{
-        SLUICE_ASSERT(array->kind == ND_CONST); /* there are no other arrays of enums */
-        if (array->value.null)
-                return true;
-        const struct where_array *a = array->value.array;
-        for (uint32_t i = 0; i < a->n; i++)
-                if (!a->values[i].null &&
-                    !ck_check_label(c, a->values[i].s, column, array->location))
-                        return false;
-        return true;
 }
 
 node *ck_check_any(struct where_check *c, const struct where_parsed *p)
@@ -132,13 +118,13 @@ node *ck_check_any(struct where_check *c, const struct where_parsed *p)
         enum where_type element =
                 array->type == WT_UNKNOWN ? WT_UNKNOWN : where_type_element(array->type);
         enum where_select_result result = where_select_operator(p->text, l->type, element, &op);
+        if (!ck_meet_enums(c, (node *[]){l, array}, 2))
+                result = SELECT_NO_OVERLOAD;
         if (result != SELECT_FOUND || op->result != WT_BOOL)
                 return ck_refuse_operator(c, p->text, false, result, p->location);
         node *args[2];
         if (!(args[0] = ck_coerce(c, l, op->left)) ||
             !(args[1] = ck_coerce(c, array, where_type_array_of(op->right))))
-                return NULL;
-        if (op->right == WT_ENUM && !check_labels(c, args[1], l->column))
                 return NULL;
         if (ck_maps_c_collation(op, args, 2))
                 return ck_refuse_operator(c, p->text, false, SELECT_NO_OVERLOAD, p->location);

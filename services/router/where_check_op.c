@@ -13,22 +13,6 @@ node *ck_refuse_operator(struct where_check *c, struct slice name, bool prefix,
         return NULL;
 }
 
-/* An enum is a column's, or its label's: labels take the column's, and two must be the same. */
-static bool settle_enums(struct where_check *c, node **l, node **r, struct slice name, int location)
-{
-        if ((*l)->type == WT_ENUM && !(*r = ck_coerce_label(c, *r, (*l)->column)))
-                return false;
-        if ((*r)->type == WT_ENUM && !(*l = ck_coerce_label(c, *l, (*r)->column)))
-                return false;
-        const struct table_column *columns = c->table->columns;
-        if ((*l)->type == WT_ENUM && (*r)->type == WT_ENUM &&
-            columns[(*l)->column].type_oid != columns[(*r)->column].type_oid) {
-                ck_refuse_operator(c, name, false, SELECT_NO_OVERLOAD, location);
-                return false;
-        }
-        return true;
-}
-
 /* The operands brought to what the chosen operator takes. */
 const struct where_operator *ck_choose(struct where_check *c, struct slice name, node **l, node **r,
                                        int location)
@@ -36,10 +20,10 @@ const struct where_operator *ck_choose(struct where_check *c, struct slice name,
         const struct where_operator *op;
         if ((*l && !(*l = ck_settle(c, *l))) || !(*r = ck_settle(c, *r)))
                 return NULL;
-        if (*l && !settle_enums(c, l, r, name, location))
-                return NULL;
         enum where_select_result result =
                 where_select_operator(name, *l ? (*l)->type : WT_COUNT, (*r)->type, &op);
+        if (*l && !ck_meet_enums(c, (node *[]){*l, *r}, 2))
+                result = SELECT_NO_OVERLOAD;
         if (result != SELECT_FOUND) {
                 ck_refuse_operator(c, name, !*l, result, location);
                 return NULL;

@@ -25,6 +25,8 @@ node *ck_make(struct where_check *c, enum where_kind kind, enum where_type type,
                 made->weight += args[i]->weight;
                 made->has_columns |= args[i]->has_columns;
                 made->c_collation |= args[i]->c_collation && where_type_is_string(type);
+                if (where_type_element(args[i]->type) == WT_ENUM)
+                        made->column = args[i]->column;
                 if (made->weight > WHERE_MAX_WEIGHT)
                         return ck_refuse(c, location, "the clause is too large");
         }
@@ -104,6 +106,7 @@ node *ck_fold(struct where_check *c, node *n)
         node *value = ck_make_const(c, n->type, n->location);
         value->c_collation = n->c_collation;
         value->has_columns = n->has_columns;
+        value->column = n->column;
         if (decisive)
                 value->value = decisive->value;
         else if (!where_node_eval(&ctx, n, (struct row){0}, &value->value))
@@ -125,55 +128,20 @@ static bool is_literal_of(enum where_type to, struct slice text)
         return to != WT_BOOL || (text.len && strchr("tTfF", text.p[0]));
 }
 
-static node *refuse_text(struct where_check *c, const node *n, enum where_type to, bool explicit)
+static node *refuse_text(struct where_check *c, const node *n, enum where_type to,
+                         struct slice text, bool explicit)
 {
         struct slice name = to == WT_NAME ? SLICE_LIT("char[]") : where_type_name(to);
-        struct slice text = n->value.s;
+        bool is_enum = where_type_element(to) == WT_ENUM;
+        if (is_enum)
+                name = c->table->columns[c->enum_column].type_name;
         if (explicit)
                 where_why(c->why, n->location, "could not cast value \"%.*s\" from text to %.*s",
                           SLICE_FMT(text), SLICE_FMT(name));
         else
-                where_why(c->why, n->location, "invalid syntax for type %.*s: %.*s",
-                          SLICE_FMT(name), SLICE_FMT(text));
+                where_why(c->why, n->location, "invalid syntax for type %s%.*s: %.*s",
+                          is_enum ? "enum " : "", SLICE_FMT(name), SLICE_FMT(text));
         return NULL;
-}
-
-/* Labels that are not known are Postgres' to judge. */
-static bool is_label(const struct table_column *column, struct slice text)
-{
-        struct where_scratch scratch;
-        struct where_array labels;
-        bool found = column->labels.len == 0;
-        where_scratch_init(&scratch);
-        int err = found ? 0 : where_array_read(WT_TEXT, column->labels, &scratch, &labels);
-        for (uint32_t i = 0; !found && !err && i < labels.n; i++)
-                found = slice_eq(labels.values[i].s, text);
-        where_scratch_fini(&scratch);
-        return found;
-}
-
-bool ck_check_label(struct where_check *c, struct slice text, uint32_t column, int location)
-{
-        const struct table_column *of = &c->table->columns[column];
-        if (is_label(of, text))
-                return true;
-        where_why(c->why, location, "invalid syntax for type enum %.*s: %.*s",
-                  SLICE_FMT(of->type_name), SLICE_FMT(text));
-        return false;
-}
-
-node *ck_coerce_label(struct where_check *c, node *n, uint32_t column)
-{
-        if (n->type != WT_UNKNOWN)
-                return n;
-        if (!n->value.null && !ck_check_label(c, n->value.s, column, n->location))
-                return NULL;
-        if (n->param)
-                c->param_types[n->param - 1] = WT_ENUM;
-        node *label = ck_make_const(c, WT_ENUM, n->location);
-        label->value = n->value;
-        label->column = column;
-        return label;
 }
 
 node *ck_coerce_unknown(struct where_check *c, node *n, enum where_type to, bool explicit)
@@ -182,11 +150,14 @@ node *ck_coerce_unknown(struct where_check *c, node *n, enum where_type to, bool
                 c->param_types[n->param - 1] = to;
         node *typed = ck_make_const(c, to, n->location);
         typed->value.null = n->value.null;
+        typed->column = c->enum_column;
         if (n->value.null)
                 return typed;
-        if ((!explicit && !is_literal_of(to, n->value.s)) ||
-            where_value_read(to, n->value.s, c->arena, &typed->value) != 0)
-                return refuse_text(c, n, to, explicit);
+        struct slice text = n->value.s;
+        if ((!explicit && !is_literal_of(to, text)) ||
+            where_value_read(to, text, c->arena, &typed->value) != 0 ||
+            ck_find_unlabelled(c, typed, &text))
+                return refuse_text(c, n, to, text, explicit);
         return typed;
 }
 
@@ -194,7 +165,7 @@ node *ck_coerce_unknown(struct where_check *c, node *n, enum where_type to, bool
 node *ck_settle(struct where_check *c, node *n)
 {
         enum where_type type = n->param ? c->param_types[n->param - 1] : WT_UNKNOWN;
-        if (n->type != WT_UNKNOWN || type == WT_UNKNOWN || type == WT_ENUM)
+        if (n->type != WT_UNKNOWN || type == WT_UNKNOWN || where_type_element(type) == WT_ENUM)
                 return n;
         return ck_coerce_unknown(c, n, type, false);
 }
@@ -221,7 +192,7 @@ node *ck_coerce(struct where_check *c, node *n, enum where_type to)
 node *ck_cast_to(struct where_check *c, node *n, enum where_type to, int location)
 {
         if (n->type == to)
-                return n;
+                return ck_is_met_enum(c, n) ? n : refuse_cast(c, n, to, location);
         if (n->type == WT_UNKNOWN)
                 return ck_coerce_unknown(c, n, to, true);
         if (where_cast_kind(n->type, to) == CAST_NONE ||

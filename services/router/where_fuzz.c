@@ -14,11 +14,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct {
         const char *name;
         uint32_t oid;
-} columns[] = {{"i", 23},    {"b", 20},    {"f", 701},   {"n", 1700},  {"t", 25},
-               {"v", 1043},  {"c", 1042},  {"p", 16},    {"u", 2950},  {"d", 1082},
-               {"ts", 1114}, {"tz", 1184}, {"tm", 1083}, {"iv", 1186}, {"nm", 19},
-               {"r", 700},   {"s", 21},    {"a", 1007},  {"ta", 1009}, {"o", 600},
-               {"by", 17},   {"j", 3802},  {"la", 1016}, {"na", 1231}, {"e", 99999}};
+} columns[] = {{"i", 23},    {"b", 20},    {"f", 701},  {"n", 1700}, {"t", 25},    {"v", 1043},
+               {"c", 1042},  {"p", 16},    {"u", 2950}, {"d", 1082}, {"ts", 1114}, {"tz", 1184},
+               {"tm", 1083}, {"iv", 1186}, {"nm", 19},  {"r", 700},  {"s", 21},    {"a", 1007},
+               {"ta", 1009}, {"o", 600},   {"by", 17},  {"j", 3802}, {"la", 1016}, {"na", 1231},
+               {"e", 99999}, {"ea", 99998}};
 enum { N_COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
 static struct table *make_table(void)
@@ -32,7 +32,11 @@ static struct table *make_table(void)
                 t->columns[i].name = slice_dup(slice_cstr(columns[i].name));
                 t->columns[i].type_name = slice_dup(SLICE_LIT("x"));
                 t->columns[i].type_oid = columns[i].oid;
-                t->columns[i].is_enum = columns[i].oid == 99999;
+                if (columns[i].oid != 99998 && columns[i].oid != 99999)
+                        continue;
+                t->columns[i].enum_oid = 99999;
+                t->columns[i].enum_name = slice_dup(SLICE_LIT("\"public\".\"x\""));
+                t->columns[i].dims = columns[i].oid == 99998;
         }
         return t;
 }

@@ -46,7 +46,7 @@ struct where_list {
 struct where_node {
         enum where_kind kind;
         enum where_type type;
-        uint32_t column;
+        uint32_t column; /* ND_COLUMN; of another with an enum's type: which has that enum */
         enum where_compare compare;
         enum where_truth test;
         bool negated;
@@ -76,6 +76,7 @@ enum { WHERE_MAX_WEIGHT = 200000 };
 /* False: an error, in c->error. `row` may be empty for trees without columns. */
 bool where_node_eval(struct where_ctx *c, const struct where_node *n, struct row row,
                      struct where_value *out);
+void where_put_identifier(struct slice name, struct buf *out);
 void where_node_sql(const struct where_node *n, const struct table *t, struct buf *out);
 /* Faster forms of the same, from the leaves up; the SQL of the tree stays as it is. */
 void where_node_optimize(struct where_node *n, struct where_scratch *arena);
@@ -109,6 +110,7 @@ struct where_check {
         const struct slice *params;
         enum where_type *param_types; /* WT_UNKNOWN until the first use tells */
         uint32_t n_params;
+        uint32_t enum_column; /* ck_meet_enums() */
         struct buf *why;
         /* Of all that was checked, also what was settled meanwhile and is no more in the tree. */
         bool orders_strings, maps_cases;

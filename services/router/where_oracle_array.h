@@ -9,14 +9,16 @@ static const struct gen_array_kind {
 } gen_array_kinds[] = {{"ints", "int4", "number"},
                        {"texts", "text", "string"},
                        {"longs", "int8", "number"},
-                       {"nums", "numeric", "number"}};
+                       {"nums", "numeric", "number"},
+                       {"moods", "mood", "mood"}};
+enum { GEN_ARRAY_KINDS = sizeof(gen_array_kinds) / sizeof(gen_array_kinds[0]) };
 
 static inline const struct gen_array_kind *gen_array_kind_of(const char *kind)
 {
-        for (int i = 0; i < 3; i++)
-                if (strcmp(gen_array_kinds[i].kind, kind) == 0)
-                        return &gen_array_kinds[i];
-        return &gen_array_kinds[3];
+        int i = 0;
+        while (strcmp(gen_array_kinds[i].kind, kind) != 0)
+                i++;
+        return &gen_array_kinds[i];
 }
 
 static inline void gen_index(struct gen *g, struct buf *out)
@@ -104,7 +106,7 @@ static inline void gen_array_test(struct gen *g, struct buf *out)
 {
         static const char *const array_ops[] = {"@>", "<@", "&&", "=", "<>", "<"};
         static const char *const ops[] = {"=", "<>", "<", ">=", "~~", "="};
-        const struct gen_array_kind *k = &gen_array_kinds[gen_below(g, 4)];
+        const struct gen_array_kind *k = &gen_array_kinds[gen_below(g, GEN_ARRAY_KINDS)];
         switch (gen_below(g, 5)) {
         case 0:
         case 1:

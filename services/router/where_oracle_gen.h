@@ -146,6 +146,8 @@ static const char *const gen_text_arrays[] = {"'{}'",
                                               NULL};
 
 static const char *const gen_moods[] = {"'a'", "'ok'", "'Ä'", NULL};
+static const char *const gen_mood_arrays[] = {
+        "'{}'", "'{a}'", "'{ok,NULL,Ä}'", "'{{a,ok},{Ä,a}}'", "'[2:3]={ok,a}'", "'{NULL}'", NULL};
 
 static const char *const gen_bytes[] = {
         "''", "'abc'", "E'\\\\x00ff'", "E'\\\\x'", "E'a\\\\\\\\b'", "E'\\\\001z'", "E'\\\\x61 62'",
@@ -204,6 +206,9 @@ static const struct gen_column gen_columns[] = {
         {"ta2", "text[]", "texts", gen_text_arrays},
         {"en", "mood", "mood", gen_moods},
         {"en2", "mood", "mood", gen_moods},
+        {"eo", "\"Mood 2\"", "mood", gen_moods},
+        {"ea", "mood[]", "moods", gen_mood_arrays},
+        {"ea2", "mood[]", "moods", gen_mood_arrays},
         {"la", "int8[]", "longs", gen_long_arrays},
         {"na", "numeric[]", "nums", gen_num_arrays},
         {"by", "bytea", "bytes", gen_bytes},

@@ -215,10 +215,13 @@ static void test_oracle(void **state)
 static struct table *read_table(PGconn *conn)
 {
         PGresult *res =
-                PQexec(conn, "SELECT attname, atttypid, typname, attndims, typtype FROM "
-                             "pg_attribute JOIN pg_type t"
-                             " ON t.oid = atttypid WHERE attrelid = 'w'::regclass AND attnum > 0"
-                             " ORDER BY attnum");
+                PQexec(conn, "SELECT attname, atttypid, coalesce(e.typname, t.typname), attndims,"
+                             " en.oid, format('\"where_oracle\".\"%s\"', en.typname)"
+                             " FROM pg_attribute JOIN pg_type t ON t.oid = atttypid"
+                             " LEFT JOIN pg_type e ON e.typarray = t.oid"
+                             " LEFT JOIN pg_type en ON en.typtype = 'e'"
+                             " AND en.oid = coalesce(e.oid, t.oid)"
+                             " WHERE attrelid = 'w'::regclass AND attnum > 0 ORDER BY attnum");
         uint32_t n = (uint32_t)PQntuples(res);
         struct table *t = table_new(n, 0);
         t->oid = 16400;
@@ -229,7 +232,8 @@ static struct table *read_table(PGconn *conn)
                 t->columns[i].name = slice_dup(slice_cstr(PQgetvalue(res, (int)i, 0)));
                 t->columns[i].type_oid = (uint32_t)strtoul(PQgetvalue(res, (int)i, 1), NULL, 10);
                 t->columns[i].type_name = slice_dup(slice_cstr(PQgetvalue(res, (int)i, 2)));
-                t->columns[i].is_enum = PQgetvalue(res, (int)i, 4)[0] == 'e';
+                t->columns[i].enum_oid = (uint32_t)strtoul(PQgetvalue(res, (int)i, 4), NULL, 10);
+                t->columns[i].enum_name = slice_dup(slice_cstr(PQgetvalue(res, (int)i, 5)));
                 t->columns[i].dims = (int32_t)strtol(PQgetvalue(res, (int)i, 3), NULL, 10);
         }
         PQclear(res);
@@ -250,7 +254,8 @@ static int setup(void **state)
         o->conn = conn;
         run_sql(conn, "SET timezone = 'UTC'; SET bytea_output = 'hex'; SET extra_float_digits = 1;"
                       " SET datestyle = 'ISO, DMY'; SET intervalstyle = 'iso_8601'");
-        buf_puts(&sql, "CREATE TYPE mood AS ENUM ('a', 'ok', 'Ä'); CREATE TABLE w (id int4");
+        buf_puts(&sql, "CREATE TYPE mood AS ENUM ('a', 'ok', 'Ä');"
+                       " CREATE TYPE \"Mood 2\" AS ENUM ('Ä', 'a', 'ok'); CREATE TABLE w (id int4");
         for (uint32_t c = 1; c < gen_n_columns(); c++)
                 buf_printf(&sql, ", %s %s", gen_column_name(c), gen_column_type(c));
         buf_putc(&sql, ')');

@@ -109,7 +109,7 @@ bool where_parsed_eq(const struct where_parsed *a, const struct where_parsed *b)
         bool eq = a->kind == b->kind && a->location == b->location && a->number == b->number &&
                   a->test == b->test && a->negated == b->negated && a->symmetric == b->symmetric &&
                   a->is_array == b->is_array && a->n == b->n && a->n_modifiers == b->n_modifiers &&
-                  slice_eq(a->text, b->text);
+                  slice_eq(a->schema, b->schema) && slice_eq(a->text, b->text);
         for (uint32_t i = 0; eq && i < a->n; i++)
                 eq = where_parsed_eq(a->args[i], b->args[i]);
         return eq;

@@ -8,17 +8,17 @@
 #include "services/router/where_type.h"
 
 enum where_parse_kind {
-        PN_COLUMN,    /* text */
-        PN_INT,       /* text */
-        PN_DECIMAL,   /* text */
-        PN_STRING,    /* text */
-        PN_BOOL,      /* number */
-        PN_NULL,      /* */
-        PN_PARAM,     /* number */
-        PN_CAST,      /* text: the type; number: its location; is_array; modifiers; args[0] */
-        PN_AND,       /* args */
-        PN_OR,        /* args */
-        PN_NOT,       /* args[0] */
+        PN_COLUMN,  /* text */
+        PN_INT,     /* text */
+        PN_DECIMAL, /* text */
+        PN_STRING,  /* text */
+        PN_BOOL,    /* number */
+        PN_NULL,    /* */
+        PN_PARAM,   /* number */
+        PN_CAST,    /* schema, text: the type; number: its location; is_array; modifiers; args[0] */
+        PN_AND,     /* args */
+        PN_OR,      /* args */
+        PN_NOT,     /* args[0] */
         PN_NULLTEST,  /* negated; args[0] */
         PN_BOOLTEST,  /* test; negated; args[0] */
         PN_OP,        /* text; args[0], args[1]; one argument: prefix */
@@ -46,7 +46,7 @@ struct where_parsed {
         bool negated, symmetric, is_array;
         uint32_t n;
         struct where_parsed **args;
-        struct slice text;
+        struct slice schema, text;
         int32_t modifiers[WHERE_MAX_MODIFIERS];
         int n_modifiers;
 };

@@ -136,16 +136,17 @@ static struct where_parsed *read_cast(struct where_reader *r, const PgQuery__Typ
 {
         const PgQuery__TypeName *t = c->type_name;
         struct where_parsed *p = make(r, PN_CAST, c->location, 1);
-        const char *schema = t->n_names == 2 ? string_of(t->names[0]) : "pg_catalog";
+        const char *schema = t->n_names == 2 ? string_of(t->names[0]) : "";
         const char *name = t->n_names ? string_of(t->names[t->n_names - 1]) : NULL;
-        if (!name || !schema || t->n_names > 2 || strcmp(schema, "pg_catalog") != 0 || t->setof ||
-            t->pct_type || !read_modifiers(t, p)) {
+        if (!name || !schema || t->n_names > 2 || t->setof || t->pct_type ||
+            !read_modifiers(t, p)) {
                 where_why(r->why, at(r, t->location), "unsupported type %s%s", name ? name : "?",
                           t->n_typmods ? " with a modifier" : "");
                 return NULL;
         }
         if (c->location < 0) /* type 'literal' */
                 p->location = at(r, t->location);
+        p->schema = keep(r, schema);
         p->text = keep(r, name);
         p->number = at(r, t->location);
         p->is_array = t->n_array_bounds > 0;

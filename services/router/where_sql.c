@@ -8,7 +8,7 @@ typedef struct where_node node;
 
 static void put(const node *n, const struct table *t, struct buf *out);
 
-static void put_identifier(struct slice name, struct buf *out)
+void where_put_identifier(struct slice name, struct buf *out)
 {
         buf_putc(out, '"');
         for (size_t i = 0; i < name.len; i++) {
@@ -34,7 +34,20 @@ static void put_quoted(struct slice text, struct buf *out)
         buf_putc(out, '\'');
 }
 
-static void put_const(enum where_type type, const struct where_value *v, struct buf *out)
+/* `column` has the enum, if it is one. */
+static void put_type(enum where_type type, uint32_t column, const struct table *t, struct buf *out)
+{
+        buf_puts(out, "::");
+        if (where_type_element(type) != WT_ENUM) {
+                buf_put_slice(out, where_type_name(type));
+                return;
+        }
+        buf_put_slice(out, t->columns[column].enum_name);
+        buf_puts(out, where_type_is_array(type) ? "[]" : "");
+}
+
+static void put_const(enum where_type type, const struct where_value *v, uint32_t column,
+                      const struct table *t, struct buf *out)
 {
         if (v->null) {
                 buf_puts(out, "NULL");
@@ -45,10 +58,7 @@ static void put_const(enum where_type type, const struct where_value *v, struct 
                 put_quoted(buf_slice(&text), out);
                 buf_fini(&text);
         }
-        if (where_type_element(type) == WT_ENUM)
-                return; /* Postgres takes it for what it meets: the column's enum */
-        buf_puts(out, "::");
-        buf_put_slice(out, where_type_name(type));
+        put_type(type, column, t, out);
 }
 
 /* args[0] word args[1] word … */
@@ -82,12 +92,12 @@ static void put_in(const node *n, const struct table *t, struct buf *out)
         for (uint32_t i = 0; i < l->n; i++) {
                 if (i)
                         buf_puts(out, ", ");
-                put_const(l->type, &l->values[i], out);
+                put_const(l->type, &l->values[i], n->args[0]->column, t, out);
         }
         for (uint32_t i = l->n; l->has_null && i < l->n + 1 + (l->n == 0); i++) {
                 if (i) /* two when there is nothing else: one would be = NULL */
                         buf_puts(out, ", ");
-                put_const(l->type, &null, out);
+                put_const(l->type, &null, n->args[0]->column, t, out);
         }
         buf_puts(out, "))");
 }
@@ -135,8 +145,8 @@ static void put_array(const node *n, const struct table *t, struct buf *out)
                         buf_puts(out, ", ");
                 put(n->args[i], t, out);
         }
-        buf_puts(out, "]::");
-        buf_put_slice(out, where_type_name(n->type));
+        buf_putc(out, ']');
+        put_type(n->type, n->column, t, out);
 }
 
 static void put_subscript(const node *n, const struct table *t, struct buf *out)
@@ -192,10 +202,10 @@ static void put(const node *n, const struct table *t, struct buf *out)
                 [TRUTH_TRUE] = "TRUE", [TRUTH_FALSE] = "FALSE", [TRUTH_UNKNOWN] = "UNKNOWN"};
         switch (n->kind) {
         case ND_CONST:
-                put_const(n->type, &n->value, out);
+                put_const(n->type, &n->value, n->column, t, out);
                 return;
         case ND_COLUMN:
-                put_identifier(t->columns[n->column].name, out);
+                where_put_identifier(t->columns[n->column].name, out);
                 return;
         case ND_AND:
                 put_joined(n, "AND", t, out);

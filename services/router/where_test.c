@@ -20,13 +20,13 @@ static const struct {
         uint32_t oid;
         int32_t dims;
 } columns[] = {
-        {"id", "int4", 23, 0},          {"title", "text", 25, 0},   {"done", "bool", 16, 0},
-        {"score", "float8", 701, 0},    {"n", "numeric", 1700, 0},  {"tags", "text", 1009, 1},
-        {"v", "varchar", 1043, 0},      {"c", "bpchar", 1042, 0},   {"nm", "name", 19, 0},
-        {"key", "uuid", 2950, 0},       {"big", "int8", 20, 0},     {"spot", "point", 600, 0},
-        {"we\"ird", "int4", 23, 0},     {"small", "int2", 21, 0},   {"mood", "mood", 99999, 0},
-        {"other", "state", 99998, 0},   {"data", "jsonb", 3802, 0}, {"raw", "bytea", 17, 0},
-        {"at", "timestamptz", 1184, 0},
+        {"id", "int4", 23, 0},          {"title", "text", 25, 0},    {"done", "bool", 16, 0},
+        {"score", "float8", 701, 0},    {"n", "numeric", 1700, 0},   {"tags", "text", 1009, 1},
+        {"v", "varchar", 1043, 0},      {"c", "bpchar", 1042, 0},    {"nm", "name", 19, 0},
+        {"key", "uuid", 2950, 0},       {"big", "int8", 20, 0},      {"spot", "point", 600, 0},
+        {"we\"ird", "int4", 23, 0},     {"small", "int2", 21, 0},    {"mood", "mood", 99999, 0},
+        {"other", "state", 99998, 0},   {"data", "jsonb", 3802, 0},  {"raw", "bytea", 17, 0},
+        {"at", "timestamptz", 1184, 0}, {"moods", "mood", 99997, 1},
 };
 enum { N_COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
@@ -42,8 +42,14 @@ static struct table *sample(void)
                 t->columns[i].type_name = slice_dup(slice_cstr(columns[i].type));
                 t->columns[i].type_oid = columns[i].oid;
                 t->columns[i].dims = columns[i].dims;
-                t->columns[i].is_enum = columns[i].oid == 99999 || columns[i].oid == 99998;
-                if (columns[i].oid == 99999)
+                if (columns[i].oid < 99997)
+                        continue;
+                bool is_mood = strcmp(columns[i].type, "mood") == 0;
+                t->columns[i].enum_oid = is_mood ? 99999 : 99998;
+                t->columns[i].enum_name =
+                        slice_dup(is_mood ? SLICE_LIT("\"public\".\"mood\"")
+                                          : SLICE_LIT("\"my \"\"own\"\"\".\"state\""));
+                if (is_mood)
                         t->columns[i].labels = slice_dup(SLICE_LIT("{sad,ok,\"so so\"}"));
         }
         return t;
@@ -140,7 +146,24 @@ static void test_refusals(void **state)
                 {"mood = 1", "At location 5: Could not select an operator overload"},
                 {"mood = title", "At location 5: Could not select an operator overload"},
                 {"mood = other", "At location 5: Could not select an operator overload"},
-                {"mood = 'sad'::mood", "At location 14: unsupported type mood"},
+                {"mood = 'sad'::moods", "At location 14: unsupported type moods"},
+                {"mood = 'sad'::my.mood", "At location 14: unsupported type mood"},
+                {"mood = 'bad'::mood",
+                 "At location 7: could not cast value \"bad\" from text to mood"},
+                {"mood = title::mood", "At location 12: unknown cast from type text to type enum"},
+                {"mood = ANY('{sad}'::text[])",
+                 "At location 5: Could not select an operator overload"},
+                {"mood = 'x'::state", "At location 5: Could not select an operator overload"},
+                {"moods = '{sad,bad}'", "At location 8: invalid syntax for type enum mood: bad"},
+                {"moods < '{sad}'", "At location 6: Could not select an operator overload"},
+                {"other = ANY(moods)", "At location 6: Could not select an operator overload"},
+                {"moods || other = '{}'", "At location 6: Could not select an operator overload"},
+                {"moods = ARRAY[mood, other]",
+                 "At location 8: ARRAY of these elements is not supported"},
+                {"moods = '{}'::text::mood[]",
+                 "At location 18: unknown cast from type text to type enum[]"},
+                {"greatest(mood, 'ok') = 'ok'",
+                 "At location 0: Could not select a function overload for greatest(enum, unknown)"},
                 {"n = 1::numeric(2000)", "At location 7: unsupported modifier of type numeric"},
                 {"n = 1::int4(3)", "At location 7: unsupported modifier of type int4"},
                 {"title SIMILAR TO 'a'",
@@ -221,6 +244,32 @@ static void expect_sql(const struct table *t, const char *text, const char *expe
         where_free(w);
 }
 
+#define MOOD "::\"public\".\"mood\""
+
+static void test_enum_sql(void **state)
+{
+        expect_sql(*state, "mood = 'sad'", "(\"mood\" = 'sad'" MOOD ")");
+        expect_sql(*state, "'sad'::mood = mood", "('sad'" MOOD " = \"mood\")");
+        expect_sql(*state, "mood = CAST('ok' AS public.mood)", "(\"mood\" = 'ok'" MOOD ")");
+        expect_sql(*state, "mood NOT IN ('so so', NULL)",
+                   "(\"mood\" NOT IN ('so so'" MOOD ", NULL" MOOD "))");
+        expect_sql(*state, "mood <> ANY('{ok,NULL}')", "(\"mood\" <> ANY ('{ok,NULL}'" MOOD "[]))");
+        expect_sql(*state, "other = 'whatever'",
+                   "(\"other\" = 'whatever'::\"my \"\"own\"\"\".\"state\")");
+        expect_sql(*state, "other = 'x'::\"my \"\"own\"\"\".state",
+                   "(\"other\" = 'x'::\"my \"\"own\"\"\".\"state\")");
+        expect_sql(*state, "'ok' = ANY(moods)", "('ok'" MOOD " = ANY (\"moods\"))");
+        expect_sql(*state, "mood = ANY(moods)", "(\"mood\" = ANY (\"moods\"))");
+        expect_sql(*state, "moods @> ARRAY[mood]", "(\"moods\" @> ARRAY[\"mood\"]" MOOD "[])");
+        expect_sql(*state, "moods && '{ok}'", "(\"moods\" && '{ok}'" MOOD "[])");
+        expect_sql(*state, "moods || mood = ARRAY[]::mood[]",
+                   "((\"moods\" || \"mood\") = '{}'" MOOD "[])");
+        expect_sql(*state, "moods[1] = 'ok'", "((\"moods\")['1'::int4] = 'ok'" MOOD ")");
+        expect_sql(*state, "coalesce(mood, 'ok') = 'sad'",
+                   "(coalesce(\"mood\", 'ok'" MOOD ") = 'sad'" MOOD ")");
+        expect_sql(*state, "moods::text[] = '{x}'", "((\"moods\")::text[] = '{x}'::text[])");
+}
+
 static void test_sql(void **state)
 {
         expect_sql(*state, "id = 1", "(\"id\" = '1'::int4)");
@@ -234,10 +283,6 @@ static void test_sql(void **state)
                    "(\"id\" IN ('1'::int4, '2'::int4, NULL::int4))");
         expect_sql(*state, "n = 1.50", "(\"n\" = '1.50'::numeric)");
         expect_sql(*state, "mood::text = 'sad'", "((\"mood\")::text = 'sad'::text)");
-        expect_sql(*state, "mood = 'sad'", "(\"mood\" = 'sad')");
-        expect_sql(*state, "mood NOT IN ('so so', NULL)", "(\"mood\" NOT IN ('so so', NULL))");
-        expect_sql(*state, "mood <> ANY('{ok,NULL}')", "(\"mood\" <> ANY ('{ok,NULL}'))");
-        expect_sql(*state, "other = 'whatever'", "(\"other\" = 'whatever')");
         expect_sql(*state, "id = ANY('{2,1}')", "(\"id\" IN ('1'::int4, '2'::int4))");
         expect_sql(*state, "'a' = ANY(tags)", "('a'::text = ANY (\"tags\"))");
         expect_sql(*state, "tags @> ARRAY['a','b,c']", "(\"tags\" @> '{a,\"b,c\"}'::text[])");
@@ -404,12 +449,12 @@ static void test_cost(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_refusals),   cmocka_unit_test(test_params),
-                cmocka_unit_test(test_blank),      cmocka_unit_test(test_usable_columns),
-                cmocka_unit_test(test_sql),        cmocka_unit_test(test_collation),
-                cmocka_unit_test(test_equalities), cmocka_unit_test(test_depth),
-                cmocka_unit_test(test_long_lists), cmocka_unit_test(test_bad_row),
-                cmocka_unit_test(test_cost),
+                cmocka_unit_test(test_refusals),  cmocka_unit_test(test_params),
+                cmocka_unit_test(test_blank),     cmocka_unit_test(test_usable_columns),
+                cmocka_unit_test(test_sql),       cmocka_unit_test(test_enum_sql),
+                cmocka_unit_test(test_collation), cmocka_unit_test(test_equalities),
+                cmocka_unit_test(test_depth),     cmocka_unit_test(test_long_lists),
+                cmocka_unit_test(test_bad_row),   cmocka_unit_test(test_cost),
         };
         return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -456,6 +456,12 @@ where_cmp *where_type_cmp(enum where_type t)
         return where_type_is_array(t) ? cmp_array : cmps[t];
 }
 
+bool where_type_has_order(enum where_type t)
+{
+        enum where_type element = where_type_element(t);
+        return element != WT_JSONB && element != WT_ENUM;
+}
+
 static bool is_stamp(enum where_type t)
 {
         return t == WT_TIMESTAMP || t == WT_TIMESTAMPTZ;

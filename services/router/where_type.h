@@ -126,6 +126,8 @@ int where_value_read(enum where_type t, struct slice text, struct where_scratch 
 void where_value_print(enum where_type t, const struct where_value *v, struct buf *out);
 /* Do equal values of the type have equal texts, in the rows as well? */
 bool where_type_text_is_identity(enum where_type t);
+/* Is the order of its values known here? Not jsonb's, nor that of an enum's labels. */
+bool where_type_has_order(enum where_type t);
 /* Three-way, in the order of Postgres' btree operators; strings bytewise. */
 typedef int where_cmp(const struct where_value *a, const struct where_value *b);
 where_cmp *where_type_cmp(enum where_type t);

@@ -126,6 +126,17 @@ describe('where', () => {
     expect(response.status).toBe(400)
     expect(await response.json()).toEqual({ message: 'Invalid request', errors: { where: ['At location 17: syntax error at or near "x"'] } })
   })
+  test('arrays of an enum, and its labels with a cast', async () => {
+    await sql(`create schema "Odd"; create type "Odd"."it's" as enum ('a', 'b b', 'ü'); create table tagged (id int primary key, m "Odd"."it's", ms "Odd"."it's"[])`)
+    await sql(`insert into tagged values (1, 'a', '{a}'), (2, 'ü', '{"b b",NULL}'), (3, null, null), (4, 'b b', '{}')`)
+    const cast = (text, array = '') => `'${text}'::"Odd"."it's"${array}`
+    const clauses = [`m = ${cast('a')}`, `m <> CAST('ü' AS "Odd"."it's")`, `m = ANY(ms)`, `'b b' = ANY(ms)`, `${cast('a')} <> ALL(ms)`, `ms @> '{a}'`, `ms = ARRAY[m]`,
+      `ms && ${cast('{ü,b b}', '[]')}`, `ms[1] = 'a'`, `array_append(ms, m) = '{ü}'`, `coalesce(m, 'ü') = 'ü'`, `ms::text[] = '{a,a}'`]
+    const clients = clauses.map((where) => [where, ctx.client({ table: 'tagged', where })])
+    for (const [, client] of clients) await client.upToDate()
+    await sql(`insert into tagged values (5, 'ü', '{ü}'), (6, 'b b', '{a,a}'); update tagged set ms = '{a,a}' where id = 1; update tagged set m = 'a', ms = '{a,"b b"}' where id = 3; delete from tagged where id = 2`)
+    for (const [where, client] of clients) await client.converges(ctx.db, 'tagged', { where })
+  })
   test('labels of an enum, also in subsets; a label that is none is refused', async () => {
     await sql(`create type mood as enum ('sad', 'so so', 'glad')`)
     await sql(`create table felt (id int primary key, m mood, o mood); insert into felt values (1, 'sad', 'sad'), (2, 'glad', 'sad'), (3, null, null)`)
