@@ -53,7 +53,9 @@ node *ck_refuse_operator(struct where_check *c, struct slice name, bool prefix,
  * prefix. */
 const struct where_operator *ck_choose(struct where_check *c, struct slice name, node **l, node **r,
                                        int location);
-bool ck_maps_c_collation(const struct where_operator *op, node *const *args, uint32_t n);
+/* The operator's or function's implementation for a node of these arguments, whose collation counts
+ * when it maps upper and lower case. False: its rebuilt SQL would have another collation. */
+bool ck_take_fn(node *n, const struct where_operator *op);
 node *ck_make_operator(struct where_check *c, struct slice name, node *l, node *r, int location);
 node *ck_make_junction(struct where_check *c, enum where_kind kind, node *const *args, uint32_t n,
                        int location);

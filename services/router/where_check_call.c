@@ -87,15 +87,14 @@ node *ck_check_function(struct where_check *c, const struct where_parsed *p)
         if (where_zone_is_named(f->fn) && !is_fixed_zone(args[0]))
                 return ck_refuse(c, args[0]->location,
                                  "time zones other than UTC and fixed offsets are not supported");
-        if (ck_maps_c_collation(f, args, p->n))
-                return ck_refuse_overload(c, p, f->name, args);
         node *n = ck_make(c, ND_CALL, f->result, p->location, p->n, args);
         if (!n)
                 return NULL;
-        n->fn = f->fn;
-        n->name = is_ilike(f) ? "~~*" : f->name;
+        if (!ck_take_fn(n, f))
+                return ck_refuse_overload(c, p, f->name, args);
+        if (is_ilike(f))
+                n->name = "~~*";
         n->is_function = !is_ilike(f);
-        n->cases = f->cases;
         return ck_fold(c, n);
 }
 

@@ -126,16 +126,13 @@ node *ck_check_any(struct where_check *c, const struct where_parsed *p)
         if (!(args[0] = ck_coerce(c, l, op->left)) ||
             !(args[1] = ck_coerce(c, array, where_type_array_of(op->right))))
                 return NULL;
-        if (ck_maps_c_collation(op, args, 2))
-                return ck_refuse_operator(c, p->text, false, SELECT_NO_OVERLOAD, p->location);
         node *n = ck_make(c, ND_ANY, WT_BOOL, p->location, 2, args);
         if (!n)
                 return NULL;
+        if (!ck_take_fn(n, op))
+                return ck_refuse_operator(c, p->text, false, SELECT_NO_OVERLOAD, p->location);
         n->negated = p->negated;
         n->compare = op->compare;
         n->cmp = op->is_compare ? where_cmp_of(op->left, op->right) : NULL;
-        n->fn = op->fn;
-        n->name = op->name;
-        n->cases = op->cases;
         return ck_fold(c, any_as_list(c, n));
 }

@@ -33,13 +33,31 @@ const struct where_operator *ck_choose(struct where_check *c, struct slice name,
         return (*r = ck_coerce(c, *r, op->right)) ? op : NULL;
 }
 
-/* Under the collation C, which a name brings along, case is that of ASCII alone. */
-bool ck_maps_c_collation(const struct where_operator *op, node *const *args, uint32_t n)
+/* Is a name's collation, which is C, still there in the rebuilt SQL? What a constant was made from
+ * is not. */
+static bool keeps_c_collation(const node *n)
 {
-        for (uint32_t i = 0; op->cases && i < n; i++)
-                if (args[i]->c_collation)
+        bool is_name = where_type_element(n->type) == WT_NAME;
+        if (n->kind == ND_CONST || is_name)
+                return is_name;
+        for (uint32_t i = 0; i < n->n; i++)
+                if (n->args[i]->c_collation && keeps_c_collation(n->args[i]))
                         return true;
         return false;
+}
+
+bool ck_take_fn(node *n, const struct where_operator *op)
+{
+        bool is_c = false, keeps = false, constant = true;
+        for (uint32_t i = 0; i < n->n; i++) {
+                is_c |= n->args[i]->c_collation;
+                keeps |= n->args[i]->c_collation && keeps_c_collation(n->args[i]);
+                constant &= n->args[i]->kind == ND_CONST;
+        }
+        n->name = op->name;
+        n->cases = op->cases && !is_c;
+        n->fn = op->cases && is_c ? where_text_c_cases(op->fn) : op->fn;
+        return !op->cases || !is_c || keeps || constant;
 }
 
 /* `text || anything` and the reverse are there for all that is no array: it is cast to text. */
@@ -69,17 +87,14 @@ node *ck_make_operator(struct where_check *c, struct slice name, node *l, node *
         if (!op)
                 return NULL;
         node *args[] = {l, r};
-        if (ck_maps_c_collation(op, l ? args : args + 1, l ? 2 : 1))
-                return ck_refuse_operator(c, name, !l, SELECT_NO_OVERLOAD, location);
         node *n = ck_make(c, op->is_compare ? ND_COMPARE : ND_CALL, op->result, location, l ? 2 : 1,
                           l ? args : args + 1);
         if (!n)
                 return NULL;
+        if (!ck_take_fn(n, op))
+                return ck_refuse_operator(c, name, !l, SELECT_NO_OVERLOAD, location);
         n->compare = op->compare;
         n->cmp = op->is_compare ? where_cmp_of(op->left, op->right) : NULL;
-        n->fn = op->fn;
-        n->name = op->name;
-        n->cases = op->cases;
         return ck_fold(c, n);
 }
 

@@ -18,13 +18,14 @@ node *ck_make(struct where_check *c, enum where_kind kind, enum where_type type,
         node *made = where_alloc(c->arena, sizeof(*made));
         *made = (node){.kind = kind, .type = type, .location = location, .n = n, .weight = 1};
         made->args = where_alloc(c->arena, (n + 1) * sizeof(*made->args));
-        made->c_collation = type == WT_NAME;
+        bool is_string = where_type_is_string(where_type_element(type));
+        made->c_collation = where_type_element(type) == WT_NAME;
         made->has_columns = kind == ND_COLUMN;
         for (uint32_t i = 0; i < n; i++) {
                 made->args[i] = args[i];
                 made->weight += args[i]->weight;
                 made->has_columns |= args[i]->has_columns;
-                made->c_collation |= args[i]->c_collation && where_type_is_string(type);
+                made->c_collation |= args[i]->c_collation && is_string;
                 if (where_type_element(args[i]->type) == WT_ENUM)
                         made->column = args[i]->column;
                 if (made->weight > WHERE_MAX_WEIGHT)

@@ -28,5 +28,7 @@ where_fn where_num_add, where_num_sub, where_num_mul, where_num_div, where_num_n
 /* where_string.c */
 where_fn where_text_cat, where_text_lower, where_text_upper, where_text_like_escape;
 where_fn where_text_like, where_text_not_like, where_text_ilike, where_text_not_ilike;
+/* The same function under the collation C, where case is that of ASCII alone. */
+where_fn *where_text_c_cases(where_fn *fn);
 
 #endif

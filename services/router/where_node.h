@@ -51,7 +51,7 @@ struct where_node {
         enum where_truth test;
         bool negated;
         bool has_columns; /* as the clause was written, even if the value is settled without */
-        bool c_collation; /* a string that has the collation C, from a name */
+        bool c_collation; /* a string, or strings, with the collation C, from a name */
         bool is_function; /* in the SQL: name(args) */
         bool takes_null;  /* fn is called with NULL, too */
         bool nested;

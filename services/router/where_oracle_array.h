@@ -6,11 +6,9 @@
 
 static const struct gen_array_kind {
         const char *kind, *type, *elements;
-} gen_array_kinds[] = {{"ints", "int4", "number"},
-                       {"texts", "text", "string"},
-                       {"longs", "int8", "number"},
-                       {"nums", "numeric", "number"},
-                       {"moods", "mood", "mood"}};
+} gen_array_kinds[] = {{"ints", "int4", "number"},  {"texts", "text", "string"},
+                       {"longs", "int8", "number"}, {"nums", "numeric", "number"},
+                       {"moods", "mood", "mood"},   {"names", "name", "string"}};
 enum { GEN_ARRAY_KINDS = sizeof(gen_array_kinds) / sizeof(gen_array_kinds[0]) };
 
 static inline const struct gen_array_kind *gen_array_kind_of(const char *kind)
@@ -105,7 +103,7 @@ static inline void gen_array(struct gen *g, const char *kind, struct buf *out)
 static inline void gen_array_test(struct gen *g, struct buf *out)
 {
         static const char *const array_ops[] = {"@>", "<@", "&&", "=", "<>", "<"};
-        static const char *const ops[] = {"=", "<>", "<", ">=", "~~", "="};
+        static const char *const ops[] = {"=", "<>", "<", ">=", "~~", "~~*"};
         const struct gen_array_kind *k = &gen_array_kinds[gen_below(g, GEN_ARRAY_KINDS)];
         switch (gen_below(g, 5)) {
         case 0:

@@ -209,6 +209,7 @@ static const struct gen_column gen_columns[] = {
         {"eo", "\"Mood 2\"", "mood", gen_moods},
         {"ea", "mood[]", "moods", gen_mood_arrays},
         {"ea2", "mood[]", "moods", gen_mood_arrays},
+        {"nma", "name[]", "names", gen_text_arrays},
         {"la", "int8[]", "longs", gen_long_arrays},
         {"na", "numeric[]", "nums", gen_num_arrays},
         {"by", "bytea", "bytes", gen_bytes},

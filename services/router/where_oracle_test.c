@@ -216,7 +216,8 @@ static struct table *read_table(PGconn *conn)
 {
         PGresult *res =
                 PQexec(conn, "SELECT attname, atttypid, coalesce(e.typname, t.typname), attndims,"
-                             " en.oid, format('\"where_oracle\".\"%s\"', en.typname)"
+                             " en.oid, format('\"where_oracle\".\"%s\"', en.typname),"
+                             " (SELECT array_agg(enumlabel) FROM pg_enum WHERE enumtypid = en.oid)"
                              " FROM pg_attribute JOIN pg_type t ON t.oid = atttypid"
                              " LEFT JOIN pg_type e ON e.typarray = t.oid"
                              " LEFT JOIN pg_type en ON en.typtype = 'e'"
@@ -234,6 +235,7 @@ static struct table *read_table(PGconn *conn)
                 t->columns[i].type_name = slice_dup(slice_cstr(PQgetvalue(res, (int)i, 2)));
                 t->columns[i].enum_oid = (uint32_t)strtoul(PQgetvalue(res, (int)i, 4), NULL, 10);
                 t->columns[i].enum_name = slice_dup(slice_cstr(PQgetvalue(res, (int)i, 5)));
+                t->columns[i].labels = slice_dup(slice_cstr(PQgetvalue(res, (int)i, 6)));
                 t->columns[i].dims = (int32_t)strtol(PQgetvalue(res, (int)i, 3), NULL, 10);
         }
         PQclear(res);

@@ -63,12 +63,15 @@ static bool map_wide(struct where_ctx *c, struct slice s, wint_t (*map)(wint_t, 
         return true;
 }
 
-static bool lower(struct where_ctx *c, struct slice s, struct slice *out)
+static bool ascii_lower(struct where_ctx *c, struct slice s, struct slice *out)
 {
-        if (!is_ascii(s))
-                return map_wide(c, s, towlower_l, out);
         *out = map_ascii(c, s, 'A', 'Z');
         return true;
+}
+
+static bool lower(struct where_ctx *c, struct slice s, struct slice *out)
+{
+        return is_ascii(s) ? ascii_lower(c, s, out) : map_wide(c, s, towlower_l, out);
 }
 
 bool where_text_lower(struct where_ctx *c, const struct where_value *a, struct where_value *out)
@@ -111,19 +114,63 @@ bool where_text_not_like(struct where_ctx *c, const struct where_value *a, struc
         return true;
 }
 
-bool where_text_ilike(struct where_ctx *c, const struct where_value *a, struct where_value *out)
+typedef bool map_case(struct where_ctx *c, struct slice s, struct slice *out);
+
+static bool ilike(struct where_ctx *c, const struct where_value *a, map_case *map, bool negated,
+                  struct where_value *out)
 {
         struct slice text, pattern;
-        return lower(c, a[1].s, &pattern) && lower(c, a[0].s, &text) &&
-               where_like(c, text, pattern, &out->b);
+        bool matches;
+        if (!map(c, a[1].s, &pattern) || !map(c, a[0].s, &text) ||
+            !where_like(c, text, pattern, &matches))
+                return false;
+        out->b = matches != negated;
+        return true;
+}
+
+bool where_text_ilike(struct where_ctx *c, const struct where_value *a, struct where_value *out)
+{
+        return ilike(c, a, lower, false, out);
 }
 
 bool where_text_not_ilike(struct where_ctx *c, const struct where_value *a, struct where_value *out)
 {
-        if (!where_text_ilike(c, a, out))
-                return false;
-        out->b = !out->b;
+        return ilike(c, a, lower, true, out);
+}
+
+/* ---- under the collation C */
+
+static bool c_lower(struct where_ctx *c, const struct where_value *a, struct where_value *out)
+{
+        return ascii_lower(c, a[0].s, &out->s);
+}
+
+static bool c_upper(struct where_ctx *c, const struct where_value *a, struct where_value *out)
+{
+        out->s = map_ascii(c, a[0].s, 'a', 'z');
         return true;
+}
+
+static bool c_ilike(struct where_ctx *c, const struct where_value *a, struct where_value *out)
+{
+        return ilike(c, a, ascii_lower, false, out);
+}
+
+static bool c_not_ilike(struct where_ctx *c, const struct where_value *a, struct where_value *out)
+{
+        return ilike(c, a, ascii_lower, true, out);
+}
+
+where_fn *where_text_c_cases(where_fn *fn)
+{
+        static where_fn *const pairs[][2] = {{where_text_lower, c_lower},
+                                             {where_text_upper, c_upper},
+                                             {where_text_ilike, c_ilike},
+                                             {where_text_not_ilike, c_not_ilike}};
+        size_t i = 0;
+        while (pairs[i][0] != fn)
+                SLUICE_ASSERT(++i < sizeof(pairs) / sizeof(pairs[0]));
+        return pairs[i][1];
 }
 
 bool where_text_like_escape(struct where_ctx *c, const struct where_value *a,

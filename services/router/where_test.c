@@ -327,6 +327,36 @@ static void test_collation(void **state)
         }
 }
 
+/* A name has the collation C: the case of its letters is ASCII's, whatever the database's is. */
+static void test_case_of_names(void **state)
+{
+        static const struct {
+                const char *text;
+                bool needs;
+                enum where_verdict verdict; /* nm: ÄB, title: äb */
+        } cases[] = {{"lower(title) = 'äb'", true, WHERE_TRUE},
+                     {"lower(nm) = 'Äb'", false, WHERE_TRUE},
+                     {"upper(nm || 'ä') = 'ÄBä'", false, WHERE_TRUE},
+                     {"nm ILIKE 'Äb'", false, WHERE_TRUE},
+                     {"nm ILIKE 'äb'", false, WHERE_FALSE},
+                     {"title ILIKE nm", false, WHERE_FALSE},
+                     {"title NOT ILIKE ANY(ARRAY[nm])", false, WHERE_TRUE},
+                     {"lower('ÄB'::name) = 'Äb'", false, WHERE_TRUE}};
+        struct change_value values[N_COLUMNS] = {
+                [1] = {.kind = VALUE_TEXT}, [8] = {.kind = VALUE_TEXT}};
+        values[1].text = SLICE_LIT("äb");
+        values[8].text = SLICE_LIT("ÄB");
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct where *w = compile(*state, cases[i].text, NULL, 0);
+                assert_int_equal(where_needs_utf8_ctype(w), cases[i].needs);
+                assert_int_equal(where_eval(w, (struct row){.values = values, .n = N_COLUMNS}),
+                                 cases[i].verdict);
+                where_free(w);
+        }
+        refused(*state, "title ILIKE 'Ä'::name", NULL, 0,
+                "At location 6: Could not select an operator overload");
+}
+
 static void test_equalities(void **state)
 {
         const struct where_equality *e;
@@ -449,12 +479,13 @@ static void test_cost(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_refusals),  cmocka_unit_test(test_params),
-                cmocka_unit_test(test_blank),     cmocka_unit_test(test_usable_columns),
-                cmocka_unit_test(test_sql),       cmocka_unit_test(test_enum_sql),
-                cmocka_unit_test(test_collation), cmocka_unit_test(test_equalities),
-                cmocka_unit_test(test_depth),     cmocka_unit_test(test_long_lists),
-                cmocka_unit_test(test_bad_row),   cmocka_unit_test(test_cost),
+                cmocka_unit_test(test_refusals),      cmocka_unit_test(test_params),
+                cmocka_unit_test(test_blank),         cmocka_unit_test(test_usable_columns),
+                cmocka_unit_test(test_sql),           cmocka_unit_test(test_enum_sql),
+                cmocka_unit_test(test_case_of_names), cmocka_unit_test(test_collation),
+                cmocka_unit_test(test_equalities),    cmocka_unit_test(test_depth),
+                cmocka_unit_test(test_long_lists),    cmocka_unit_test(test_bad_row),
+                cmocka_unit_test(test_cost),
         };
         return cmocka_run_group_tests(tests, setup, teardown);
 }
