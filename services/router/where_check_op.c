@@ -6,11 +6,19 @@
 node *ck_refuse_operator(struct where_check *c, struct slice name, bool prefix,
                          enum where_select_result r, int location)
 {
-        if (r == SELECT_NO_OVERLOAD)
+        if (r != SELECT_UNKNOWN_NAME)
                 return ck_refuse(c, location, "Could not select an operator overload");
         where_why(c->why, location, "unknown %s operator \"%.*s\"", prefix ? "unary" : "binary",
                   SLICE_FMT(name));
         return NULL;
+}
+
+static void refuse_choice(struct where_check *c, const struct where_operator *op, int location)
+{
+        struct slice left = op->left == WT_COUNT ? SLICE_EMPTY : where_type_name(op->left);
+        where_why(c->why, location, "operator %.*s%s%s %.*s is not supported in this context",
+                  SLICE_FMT(left), left.len ? " " : "", op->name,
+                  SLICE_FMT(where_type_name(op->right)));
 }
 
 /* The operands brought to what the chosen operator takes. */
@@ -24,6 +32,10 @@ const struct where_operator *ck_choose(struct where_check *c, struct slice name,
                 where_select_operator(name, *l ? (*l)->type : WT_COUNT, (*r)->type, &op);
         if (*l && !ck_meet_enums(c, (node *[]){*l, *r}, 2))
                 result = SELECT_NO_OVERLOAD;
+        if (result == SELECT_NOT_HERE) {
+                refuse_choice(c, op, location);
+                return NULL;
+        }
         if (result != SELECT_FOUND) {
                 ck_refuse_operator(c, name, !*l, result, location);
                 return NULL;

@@ -90,7 +90,12 @@ struct where_operator {
         where_fn *fn; /* NULL: Postgres has it, we don't */
         bool cases;   /* maps upper and lower case: depends on LC_CTYPE */
 };
-enum where_select_result { SELECT_FOUND, SELECT_UNKNOWN_NAME, SELECT_NO_OVERLOAD };
+enum where_select_result {
+        SELECT_FOUND,
+        SELECT_UNKNOWN_NAME,
+        SELECT_NO_OVERLOAD,
+        SELECT_NOT_HERE /* *out is what Postgres would choose */
+};
 enum where_select_result where_select_operator(struct slice name, enum where_type left,
                                                enum where_type right,
                                                const struct where_operator **out);

@@ -181,6 +181,12 @@ static bool is_guess(candidate c, const enum where_type *in)
         return nothing_known && !where_type_is_string(c->right);
 }
 
+static enum where_select_result take(candidate found, candidate *out)
+{
+        *out = found;
+        return found->fn || found->is_compare ? SELECT_FOUND : SELECT_NOT_HERE;
+}
+
 static enum where_select_result select_from(candidate table, uint32_t n_table, struct slice name,
                                             const enum where_type *in, candidate *out)
 {
@@ -190,10 +196,9 @@ static enum where_select_result select_from(candidate table, uint32_t n_table, s
         candidate found = n ? choose(list, n, in) : NULL;
         if (!known)
                 return SELECT_UNKNOWN_NAME;
-        if (!found || (!found->fn && !found->is_compare) || is_guess(found, in))
+        if (!found || is_guess(found, in))
                 return SELECT_NO_OVERLOAD;
-        *out = found;
-        return SELECT_FOUND;
+        return take(found, out);
 }
 
 enum where_select_result where_select_operator(struct slice name, enum where_type left,
@@ -204,10 +209,7 @@ enum where_select_result where_select_operator(struct slice name, enum where_typ
         candidate exact = left == WT_COUNT ? NULL : find_exact(name, left, right);
         if (!exact)
                 return select_from(where_operators, where_n_operators, name, in, out);
-        if (!exact->fn && !exact->is_compare)
-                return SELECT_NO_OVERLOAD;
-        *out = exact;
-        return SELECT_FOUND;
+        return take(exact, out);
 }
 
 enum where_select_result where_select_function(struct slice name, enum where_type left,
