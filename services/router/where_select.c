@@ -42,10 +42,10 @@ static uint32_t keep_reachable(candidate table, uint32_t n_table, struct slice n
                 candidate c = &table[i];
                 if (!slice_eq(slice_cstr(c->name), name))
                         continue;
-                *known = true;
                 bool prefix = in[0] == WT_COUNT;
                 if (prefix != (c->left == WT_COUNT))
                         continue;
+                *known = true;
                 if ((!prefix && !is_implicit(in[0], c->left)) || !is_implicit(in[1], c->right))
                         continue;
                 SLUICE_ASSERT(n < MAX_CANDIDATES);

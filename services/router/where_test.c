@@ -110,6 +110,7 @@ static void test_refusals(void **state)
                 {"id = 'test'", "At location 5: invalid syntax for type int4: test"},
                 {"id = '1'::int4x", "At location 10: unsupported type int4x"},
                 {"title = 1", "At location 6: Could not select an operator overload"},
+                {"title ~ 'a'", "At location 6: unknown binary operator \"~\""},
                 {"id == 1", "At location 3: unknown binary operator \"==\""},
                 {"id AND done", "At location 0: reference id of type int4 is not castable to bool"},
                 {"NOT id", "At location 4: reference id of type int4 is not castable to bool"},
