@@ -138,6 +138,11 @@ torture: all ## an oracle against the whole stack while it is written to, read a
 	@tools/install-deps check
 	@SEED="$(SEED)" SECONDS="$(SECONDS)" FAULTS="$(FAULTS)" tools/run-torture $(VARIANT)
 
+.PHONY: where-oracle
+where-oracle: $(BUILD)/tests/services/router/where_oracle_test ## compare the verdicts of random where clauses with Postgres' (CHECKS=1m SEED=1)
+	@tools/install-deps check
+	@CHECKS="$(or $(CHECKS),1m)" SEED="$(or $(SEED),1)" tools/with-postgres $<
+
 .PHONY: deploy-test
 deploy-test: all ## tests of the supervisor, the image and deploy/k8s
 	@tools/install-deps check

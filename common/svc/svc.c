@@ -207,6 +207,10 @@ static int print_doc(const struct svc *svc)
         conf_doc(svc->knobs, svc->n_knobs, &out);
         buf_puts(&out, "\n### Metrics\n\n");
         metric_doc(svc->metrics, svc->n_metrics, &out);
+        if (svc->doc) {
+                buf_putc(&out, '\n');
+                svc->doc(&out);
+        }
         fwrite(out.p, 1, out.len, stdout);
         int status = buf_status(&out) == 0 && fflush(stdout) == 0 ? 0 : EXIT_FAILED;
         buf_fini(&out);

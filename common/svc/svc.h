@@ -93,6 +93,8 @@ struct svc {
         void *conf; /* the configuration struct, zeroed; begins with struct svc_conf */
         struct metric *metrics;
         size_t n_metrics;
+        void (*doc)(
+                struct buf *out); /* NULL, or what --doc prints besides: tables below headings */
 
         /* All on the main thread, which runs the loop. start: 0, or an error after one log line or
          * with a reason in *why (logged by the skeleton; exit status 1). drain: stop taking new
@@ -104,8 +106,8 @@ struct svc {
 
 /* Returns the exit status of the process: 0, 1 (could not start, failed), 2 (configuration). Also
  * handles
- * --help and --doc (prints the markdown tables of knobs and metrics). SIGTERM and SIGINT drain;
- * another one half a second later or more stops at once. */
+ * --help and --doc (prints the markdown tables of knobs, metrics and of `doc`). SIGTERM and SIGINT
+ * drain; another one half a second later or more stops at once. */
 int svc_main(const struct svc *svc, int argc, char **argv);
 
 /* Any thread. The reason (one line; copied) is shown by /readyz, which is 200 only when SVC_ACTIVE.

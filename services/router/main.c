@@ -1,6 +1,7 @@
 #include "common/svc/svc.h"
 #include "services/router/metrics.h"
 #include "services/router/router.h"
+#include "services/router/where_doc.h"
 
 int main(int argc, char **argv)
 {
@@ -11,6 +12,7 @@ int main(int argc, char **argv)
                           .conf = &conf,
                           .metrics = router_metrics,
                           .n_metrics = ROUTER_METRICS,
+                          .doc = where_doc,
                           .start = router_start,
                           .drain = router_drain,
                           .stop = router_stop};

@@ -75,6 +75,8 @@ node *ck_make_array_operator(struct where_check *c, struct slice name, node *l, 
 /* Both to the type of one of them, which is an array's. False: they don't go together; `why` may
  * say so. */
 bool ck_match_arrays(struct where_check *c, node **l, node **r);
+/* For the documentation: the names of operators or functions on arrays; NULL: there are no more. */
+const char *ck_array_name(bool is_function, uint32_t i);
 bool ck_is_array_function(struct slice name, uint32_t n_args);
 node *ck_check_array_function(struct where_check *c, const struct where_parsed *p, node **args);
 

@@ -270,6 +270,15 @@ node *ck_make_array_operator(struct where_check *c, struct slice name, node *l, 
 
 /* ---- functions */
 
+const char *ck_array_name(bool is_function, uint32_t i)
+{
+        if (!is_function)
+                return i < N_ARRAY_OPERATORS    ? array_operators[i].name
+                       : i == N_ARRAY_OPERATORS ? "||"
+                                                : NULL;
+        return i <= JOIN_PREPEND ? joinings[i].name : i == JOIN_PREPEND + 1 ? "array_ndims" : NULL;
+}
+
 bool ck_is_array_function(struct slice name, uint32_t n_args)
 {
         if (slice_eq(name, SLICE_LIT("array_ndims")))

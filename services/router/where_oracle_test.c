@@ -4,8 +4,8 @@
  * are settled here and, with the SQL, by Postgres, so that they may hide it in both.
  *
  * TEST_DATABASE_URL names a database (C.UTF-8); without it the test is skipped. CHECKS (default
- * 3000) is the number of verdicts, SEED the first clause's seed. A failure prints the seed, which
- * repeats the clause, and the row. */
+ * 3000; 1m is a million) is the number of verdicts, SEED the first clause's seed. A failure prints
+ * the seed, which repeats the clause, and the row. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +31,13 @@ struct oracle {
 static unsigned long env_number(const char *name, unsigned long otherwise)
 {
         const char *text = getenv(name);
-        return text ? strtoul(text, NULL, 10) : otherwise;
+        char *end;
+        unsigned long n = text ? strtoul(text, &end, 10) : otherwise;
+        if (!text || !*end)
+                return n;
+        if (end == text || strcmp(end, "m") != 0)
+                fail_msg("%s=%s is no number", name, text);
+        return n * 1000000;
 }
 
 static void run_sql(PGconn *conn, const char *sql)
