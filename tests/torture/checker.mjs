@@ -61,13 +61,13 @@ export class Checker {
     this.counts.answers++
     if (answer.status === 409) return this.refetch(client, { query, asked, answer })
     if (answer.status === 503) return undefined
-    if (answer.status !== 200) return this.unexpected(client, answer)
+    if (answer.status !== 200) return this.unexpected(client, asked, answer)
     if (query.handle && answer.handle !== query.handle) this.violation(`asked for ${query.handle}, got ${answer.handle}`, { client })
     return this.alive(client, answer.handle, asked)
   }
 
-  unexpected(client, answer) {
-    if (this.world.excuses.status?.(answer)) return
+  unexpected(client, asked, answer) {
+    if (answer.status === 400 && this.world.excuses.refusal(client.definition, asked)) return
     this.violation(`status ${answer.status}: ${answer.text}`, { client })
   }
 
@@ -98,7 +98,7 @@ export class Checker {
     if (!h.snapshot) return true // a snapshot that was not finished may be given up
     if ((this.ended.get(h.definition) ?? 0) >= h.born) return true
     if (client.view.truncatedSince(h.snapshot, Infinity)) return true
-    return this.world.excuses.end?.(h, client.definition)
+    return this.world.excuses.end(h.name, client.definition, h.born)
   }
 
   /** We are about to delete the definition's shape, or just have. */

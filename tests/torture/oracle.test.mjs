@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Checker } from './checker.mjs'
 import { Client } from './client.mjs'
+import { Excuses } from './excuses.mjs'
 import { History } from './history.mjs'
 
 const COLUMNS = ['id', 'v']
@@ -45,7 +46,7 @@ describe('the oracle', () => {
 
   /** What is said about a client that hears these messages; undefined: nothing. */
   async function verdict(messages, transactions = TRANSACTIONS) {
-    const world = { excuses: {}, fail: (error) => (world.failure ??= error), disturbedUntil: () => 0 }
+    const world = { excuses: new Excuses(), fail: (error) => (world.failure ??= error), disturbedUntil: () => 0 }
     world.history = new History({ item: ['id'] }, join(dir, 'history'))
     world.history.watch(DEFINITION, COLUMNS)
     world.checker = new Checker(world)
@@ -98,7 +99,7 @@ describe('the oracle', () => {
   })
 
   test('sees a handle that comes back, one with two definitions, and two bodies of one chunk', () => {
-    const world = { excuses: {}, fail: () => {} }
+    const world = { excuses: new Excuses(), fail: () => {} }
     const checker = new Checker(world)
     const client = { definition: DEFINITION, view: {} }
     const asked = Date.now()

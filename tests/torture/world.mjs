@@ -4,9 +4,12 @@ import { join } from 'node:path'
 import { Postgres } from '../integration/lib/postgres.mjs'
 import { Stack } from '../integration/lib/stack.mjs'
 import { deadlineMs, pause } from '../integration/lib/wait.mjs'
+import { Bus } from './bus.mjs'
 import { Checker } from './checker.mjs'
 import { Crowd } from './crowd.mjs'
+import { Excuses } from './excuses.mjs'
 import { Faults } from './faults.mjs'
+import { makePrograms, setEnvironment } from './programs.mjs'
 import { createTables, rowKey, TABLES } from './schema.mjs'
 import { definitions, PIECE_COUNT, pieceOf } from './shapes.mjs'
 import { History } from './history.mjs'
@@ -32,7 +35,7 @@ export class World {
     this.faultDir = join(this.dir, 'faults')
     mkdirSync(this.faultDir)
     this.definitions = definitions(this.rng.fork('shapes'), shapes)
-    this.excuses = {}
+    this.excuses = new Excuses()
     this.events = [] // what was done to the stack, for the story
     this.quiet = 0
     this.failed = new Promise((resolve) => (this.fail = (error, context) => resolve(this.failure ??= { error, context })))
@@ -52,16 +55,31 @@ export class World {
     this.checker = new Checker(this)
     this.writers = new Writers(this.database, this.rng.fork('writers'), { onError: (error) => this.fail(error, {}) })
     this.writers.start()
-    this.stack = await Stack.start({
-      database: this.database, routers, edges, name: 'torture-stack',
-      env: { SLUICE_CHUNK_BYTES: '10000', SLUICE_LONG_POLL_TIMEOUT: '2s', SLUICE_LOG_LEVEL: 'info', SLUICE_FAULT_DIR: this.faultDir },
-    })
+    await this.startStack(routers, edges)
     this.crowd = new Crowd(this, this.rng.fork('clients'), this.clientCount)
     this.crowd.start()
     this.faults = new Faults(this, this.rng.fork('faults'), this.kinds)
     this.faults.start()
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS)
     this.event(`${routers} routers, ${edges} edges, ${this.definitions.length} shapes, ${this.clientCount} clients`)
+  }
+
+  async startStack(routers, edges) {
+    const programs = makePrograms(join(this.dir, 'programs'))
+    this.stack = new Stack({
+      database: this.database, routers, edges, programs, name: 'torture-stack',
+      env: { SLUICE_CHUNK_BYTES: '10000', SLUICE_LONG_POLL_TIMEOUT: '2s', SLUICE_LOG_LEVEL: 'info', SLUICE_FAULT_DIR: this.faultDir },
+    })
+    await this.stack.choosePorts()
+    for (const name of ['all', ...this.stack.services().map((s) => this.environmentOf(s))]) setEnvironment(programs, name, {})
+    if (this.kinds.includes('bus')) this.bus = await Bus.open(programs, routers)
+    await this.stack.launch()
+    await this.stack.ready()
+  }
+
+  /** A service's name in programs.mjs. */
+  environmentOf(service) {
+    return service.startsWith('edge-') ? `edge-${this.stack.port + Number(service.slice(5))}` : service
   }
 
   async startHistory() {
@@ -195,6 +213,7 @@ export class World {
     await this.history?.close()
     await this.database?.close()
     await this.stack?.stop().catch((error) => this.fail(error, {}))
+    this.bus?.close()
     if (this.stack) rmSync(this.stack.dir, { recursive: true, force: true })
     await this.postgres?.destroy()
     rmSync(this.dir, { recursive: true, force: true })

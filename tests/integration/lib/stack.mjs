@@ -31,7 +31,8 @@ const inherited = () =>
   Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(SLUICE_|ELECTRIC_|DATABASE_URL$|PG)/.test(k)))
 
 export class Stack {
-  constructor({ database, url, env = {}, routers = 1, edges = 1, dataDir, name = 'stack' } = {}) {
+  /** `programs`: a directory to take them from instead of build/. */
+  constructor({ database, url, env = {}, routers = 1, edges = 1, dataDir, programs, name = 'stack' } = {}) {
     this.dir = dataDir ?? mkdtempSync('/tmp/sluice-it-')
     this.ownsDir = !dataDir
     this.log = logPath('stack')
@@ -40,6 +41,7 @@ export class Stack {
     this.edges = edges
     this.streamId = `it_${randomBytes(5).toString('hex')}`
     this.env = env
+    this.programs = programs
     this.tolerates = []
     addParty(name, this.log)
   }
@@ -64,9 +66,13 @@ export class Stack {
     return `http://127.0.0.1:${this.port + i}`
   }
 
-  async launch(env = {}) {
+  async choosePorts() {
     this.port ??= await freePorts(this.edges)
     this.adminPort ??= await freePorts(1 + this.routers + this.edges)
+  }
+
+  async launch(env = {}) {
+    await this.choosePorts()
     const all = {
       ...inherited(),
       ...DEFAULTS,
@@ -80,7 +86,7 @@ export class Stack {
       ...this.env,
       ...env,
     }
-    this.supervisor = start(binary('supervisor'), [], { log: this.log, env: all, cwd: REPOSITORY })
+    this.supervisor = start(this.programs ? join(this.programs, 'sluice-supervisor') : binary('supervisor'), [], { log: this.log, env: all, cwd: REPOSITORY })
   }
 
   get running() {
