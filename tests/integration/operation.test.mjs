@@ -1,7 +1,7 @@
 // A running stack and the one who runs it: takeovers without a gap, a Postgres that is always answered, lag and readiness that tell what is
 // stopped, connections in every way that a URL can ask for.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeAll, afterAll, describe, expect, inject, test } from 'vitest'
 import { Authority } from './lib/certificates.mjs'
@@ -10,6 +10,7 @@ import { useStack } from './lib/fixture.mjs'
 import { request } from './lib/http.mjs'
 import { endOf } from './lib/log.mjs'
 import { addParty, logPath } from './lib/parties.mjs'
+import { PgBouncer } from './lib/pgbouncer.mjs'
 import { freePorts } from './lib/ports.mjs'
 import { Postgres } from './lib/postgres.mjs'
 import { end, start } from './lib/process.mjs'
@@ -254,31 +255,13 @@ describe('how Postgres is reached', () => {
 })
 
 describe('a pooler', () => {
-  const pgbouncer = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find(existsSync)
-
-  /** pgbouncer in transaction mode as Debian has it: it refuses start-up parameters that it does not know. */
-  async function pooler(postgres) {
-    const dir = mkdtempSync('/tmp/sluice-pool-')
-    const port = await freePorts()
-    const log = logPath('pgbouncer')
-    addParty('pgbouncer', log)
-    writeFileSync(join(dir, 'users'), '"postgres" "wavelet"\n')
-    writeFileSync(join(dir, 'ini'), `[databases]\n* = host=127.0.0.1 port=${postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = ${dir}/users\npool_mode = transaction\ndefault_pool_size = 2\n`)
-    execFileSync('chmod', ['-R', 'a+rX', dir])
-    const process_ = start(pgbouncer, [join(dir, 'ini')], { log, user: process.getuid() === 0 ? 'postgres' : undefined, cwd: '/' })
-    closing.push(async () => {
-      await end(process_, 'SIGINT', 10000, 'pgbouncer')
-      rmSync(dir, { recursive: true, force: true })
-    })
-    return { port, connections: () => readFileSync(log, 'utf8').split('\n').filter((line) => /login attempt/.test(line)).length }
-  }
-
-  test.skipIf(!pgbouncer)('#238 snapshots and subsets go through it, and look as without it', async () => {
+  test.skipIf(!PgBouncer.available)('#238 snapshots and subsets go through it, and look as without it', async () => {
     const postgres = Postgres.attach(inject('postgres'))
-    const { port, connections } = await pooler(postgres)
+    const pooler = await PgBouncer.start(postgres)
+    closing.push(() => pooler.destroy())
     const db = await postgres.database()
     await db.sql("create table pooled (id int primary key, b bytea, d timestamptz, i interval, f float8); insert into pooled select n, 'x', '2024-02-03 04:05:06+00', '1 day 2 hours', 1.1 from generate_series(1, 100) n")
-    const stack = await Stack.start({ database: db, env: { ELECTRIC_POOLED_DATABASE_URL: db.url.replace(`:${postgres.port}/`, `:${port}/`) } })
+    const stack = await Stack.start({ database: db, env: { ELECTRIC_POOLED_DATABASE_URL: db.url.replace(`:${postgres.port}/`, `:${pooler.port}/`) } })
     try {
       const client = syncClient(stack, { table: 'pooled' })
       closing.push(() => client.close())
@@ -291,7 +274,7 @@ describe('a pooler', () => {
       const at = await endOf(stack, { table: 'pooled' })
       const subset = await stack.shape({ ...at, subset__where: 'id < 3', subset__order_by: 'id', subset__limit: '5' })
       expect([subset.status, subset.json.data.length, subset.json.data[0].value.i]).toEqual([200, 2, 'P1DT2H'])
-      expect(connections()).toBeGreaterThanOrEqual(2)
+      expect(pooler.logins()).toBeGreaterThanOrEqual(2)
       await db.sql("update pooled set f = 2.5 where id = 4; insert into pooled (id) values (1000)")
       await client.converges(db, 'pooled')
     } finally {

@@ -9,6 +9,7 @@ import { hash48 } from './sum.mjs'
 import { compare, position } from './wire.mjs'
 
 const PATIENCE_MS = deadlineMs(20_000)
+const AROUND_MS = 1000
 const BODIES_KEPT = 3000
 const UP_TO_DATE = /,?\{"headers":\{"control":"up-to-date","global_last_seen_lsn":"\d+"\}\}/
 
@@ -79,12 +80,19 @@ export class Checker {
 
   refetch(client, { query, asked, answer }) {
     this.counts.refetches++
-    if (!query.handle) this.violation('409 without a handle in the request', { client })
+    if (!query.handle) return this.lostWhileMade(client, asked, answer)
     if (answer.handle === query.handle) this.violation(`409 with the handle asked for, ${answer.handle}`, { client })
     const h = this.handle(query.handle, client.definition)
     if (!h.gone) this.later(this.explained(h, client))
     h.gone ??= Date.now()
     if (answer.handle) this.alive(client, answer.handle, asked)
+  }
+
+  /** §4.4: a shape may disappear between being found and being read; nobody has a handle of it then. */
+  lostWhileMade(client, asked, answer) {
+    if (answer.handle) this.violation(`409 with handle ${answer.handle}, and none in the request`, { client })
+    if ((this.ended.get(client.definition.name) ?? 0) >= asked - AROUND_MS || this.world.excuses.end(undefined, client.definition, asked)) return
+    this.violation('409 without a handle in the request', { client })
   }
 
   /** Sluice may have heard of a TRUNCATE before the oracle has. */
@@ -163,6 +171,7 @@ export class Checker {
     const { state, entries, view, handle } = client
     const h = this.handle(handle, client.definition)
     const at = [...client.at]
+    const told = Date.now()
     const lsn = Math.max(Number(global_last_seen_lsn), at[0])
     this.total(client, h, at, entries)
     this.later(
@@ -171,6 +180,7 @@ export class Checker {
         const truncated = view.truncatedSince(h.snapshot, lsn)
         if (truncated) this.violation(`${handle} is up to date at ${lsn}, the table was truncated at ${truncated}`, { client, lsn, snapshot: h.snapshot })
         if (this.matches(client, h, lsn, state, entries)) return
+        if (this.world.excuses.staleness(client.definition, told)) return
         const complete = this.matches(client, h, at[0], state, entries)
         const what = complete ? `complete up to ${at[0]} but says it is at ${lsn}` : `not what the table had at ${lsn}`
         this.violation(`up to date and ${what}`, { client, lsn, snapshot: h.snapshot, state, entries })

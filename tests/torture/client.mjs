@@ -36,11 +36,12 @@ export class Client {
     this.snapshot = undefined // snapshot-end's words
     this.upToDate = false
     this.cursor = undefined
+    this.doubtful = false // has been told what may lack something
   }
 
   save() {
-    const { handle, offset, rows, state, entries, at, snapshot } = this
-    return { handle, offset, rows: new Map(rows), state, entries, at, snapshot, upToDate: false }
+    const { handle, offset, rows, state, entries, at, snapshot, doubtful } = this
+    return { handle, offset, rows: new Map(rows), state, entries, at, snapshot, doubtful, upToDate: false }
   }
 
   note(text) {
@@ -187,8 +188,8 @@ export class Client {
   put({ key, value }, { operation }) {
     if (this.definition.log === 'changes_only') return
     const known = this.rows.get(key)
-    if (operation === 'insert' && known) this.wrong(`insert of ${key}, which is there`)
-    if (operation !== 'insert' && !known) this.wrong(`${operation} of ${key}, which is not there`)
+    if (operation === 'insert' && known) this.doubt(`insert of ${key}, which is there`)
+    if (operation !== 'insert' && !known) this.doubt(`${operation} of ${key}, which is not there`)
     if (known) this.state = sub(this.state, known.hash)
     this.rows.delete(key)
     if (operation === 'delete') return
@@ -196,6 +197,12 @@ export class Client {
     const hash = rowHash(key, this.columns, values)
     this.state = add(this.state, hash)
     this.rows.set(key, { values, hash })
+  }
+
+  /** Wrong, unless something may be missing just now; then whether it ends in time is seen at the next up-to-date. */
+  doubt(what) {
+    this.doubtful ||= this.world.excuses.staleness(this.definition, Date.now())
+    if (!this.doubtful) this.wrong(what)
   }
 
   wrong(what) {

@@ -2,8 +2,10 @@
 // to by itself.
 import { pause } from '../integration/lib/wait.mjs'
 import { bus } from './faults/bus.mjs'
+import { connections } from './faults/connections.mjs'
 import { postgres } from './faults/postgres.mjs'
 import { kills, points, stops, terminations } from './faults/services.mjs'
+import { slot } from './faults/slot.mjs'
 
 const BETWEEN_MS = [1500, 7000]
 /** Now and then it is calm for long enough to see that nobody waits for what is there. */
@@ -18,6 +20,8 @@ export const FAULTS = {
   points: [4, points],
   postgres: [4, postgres],
   bus: [4, bus],
+  slot: [4, slot],
+  connections: [3, connections],
 }
 
 export class Faults {

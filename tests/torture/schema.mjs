@@ -26,6 +26,8 @@ export const TABLES = {
   },
 }
 
+export const STATIC_TABLES = Object.keys(TABLES)
+
 for (const [name, table] of Object.entries(TABLES)) {
   table.name = name
   table.keys = KEYS

@@ -48,7 +48,7 @@ async function rowStory(history, { view, snapshot, lsn, actual }, out) {
   const expected = await rowsAt(history, view, snapshot, lsn)
   const keys = differences(expected, actual)
   out.push(`${keys.length} rows differ of ${expected.size} expected and ${actual.size} there:`)
-  for (const key of keys.slice(0, ROWS)) out.push(`  ${key}`, `    expected ${text(expected.get(key))}`, `    there    ${text(actual.get(key))}`)
+  for (const key of keys.slice(0, ROWS)) out.push(`  ${abbreviate(key)}`, `    expected ${text(expected.get(key))}`, `    there    ${text(actual.get(key))}`)
   if (!keys.length) return
   out.push('transactions that touched them:')
   for (const t of await transactionsOf(history, view.definition.table, new Set(keys.slice(0, ROWS)))) {

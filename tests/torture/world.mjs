@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Postgres } from '../integration/lib/postgres.mjs'
+import { PgBouncer } from '../integration/lib/pgbouncer.mjs'
 import { Stack } from '../integration/lib/stack.mjs'
 import { deadlineMs, pause } from '../integration/lib/wait.mjs'
 import { Bus } from './bus.mjs'
@@ -15,15 +16,16 @@ import { definitions, PIECE_COUNT, pieceOf } from './shapes.mjs'
 import { History } from './history.mjs'
 import { Replication } from './replication.mjs'
 import { Rng } from './rng.mjs'
-import { Writers } from './writers.mjs'
+import { connectionLost, Writers } from './writers.mjs'
 import { rowHash, add } from './sum.mjs'
 
 const TICK_MS = 50
 const SWEEP_MS = 1000
+const SQL_MS = deadlineMs(30_000)
 const CONVERGE_MS = deadlineMs(60_000)
 
 const POSTGRES = {
-  max_prepared_transactions: 50, max_connections: 300, wal_sender_timeout: '10s', log_min_messages: 'log', shared_buffers: '128MB',
+  max_prepared_transactions: 50, max_connections: 100, max_wal_senders: 10, wal_sender_timeout: '10s', log_min_messages: 'log', shared_buffers: '128MB',
   deadlock_timeout: '200ms',
 }
 
@@ -53,7 +55,7 @@ export class World {
     const routers = this.rng.int(1, 2)
     const edges = this.rng.int(1, 2)
     this.checker = new Checker(this)
-    this.writers = new Writers(this.database, this.rng.fork('writers'), { onError: (error) => this.fail(error, {}) })
+    this.writers = new Writers(this.database, (text, values) => this.sql(text, values), this.rng.fork('writers'), { onError: (error) => this.fail(error, {}) })
     this.writers.start()
     await this.startStack(routers, edges)
     this.crowd = new Crowd(this, this.rng.fork('clients'), this.clientCount)
@@ -61,14 +63,16 @@ export class World {
     this.faults = new Faults(this, this.rng.fork('faults'), this.kinds)
     this.faults.start()
     this.sweeper = setInterval(() => this.sweep(), SWEEP_MS)
-    this.event(`${routers} routers, ${edges} edges, ${this.definitions.length} shapes, ${this.clientCount} clients`)
+    this.event(`${routers} routers, ${edges} edges, ${this.pooler ? 'pgbouncer for snapshots, ' : ''}${this.definitions.length} shapes, ${this.clientCount} clients`)
   }
 
   async startStack(routers, edges) {
+    if (this.kinds.includes('connections') && PgBouncer.available && this.rng.chance(0.5)) this.pooler = await PgBouncer.start(this.postgres)
     const programs = makePrograms(join(this.dir, 'programs'))
+    const pooled = this.pooler && { SLUICE_POOLED_DATABASE_URL: this.database.url.replace(`:${this.postgres.port}/`, `:${this.pooler.port}/`) }
     this.stack = new Stack({
       database: this.database, routers, edges, programs, name: 'torture-stack',
-      env: { SLUICE_CHUNK_BYTES: '10000', SLUICE_LONG_POLL_TIMEOUT: '2s', SLUICE_LOG_LEVEL: 'info', SLUICE_FAULT_DIR: this.faultDir },
+      env: { SLUICE_CHUNK_BYTES: '10000', SLUICE_LONG_POLL_TIMEOUT: '2s', SLUICE_LOG_LEVEL: 'info', SLUICE_FAULT_DIR: this.faultDir, ...pooled },
     })
     await this.stack.choosePorts()
     for (const name of ['all', ...this.stack.services().map((s) => this.environmentOf(s))]) setEnvironment(programs, name, {})
@@ -128,6 +132,18 @@ export class World {
 
   edge(rng) {
     return this.stack.edgeUrl(rng.int(0, this.stack.edges - 1))
+  }
+
+  /** Runs a statement on the main session, on another one when that was lost: only what may be done twice. */
+  async sql(text, values) {
+    for (const end = Date.now() + SQL_MS; ; await pause(100)) {
+      try {
+        return await this.database.sql(text, values)
+      } catch (error) {
+        if (!connectionLost(error) || Date.now() > end) throw error
+        this.database.forget()
+      }
+    }
   }
 
   event(text) {
@@ -215,6 +231,7 @@ export class World {
     await this.stack?.stop().catch((error) => this.fail(error, {}))
     this.bus?.close()
     if (this.stack) rmSync(this.stack.dir, { recursive: true, force: true })
+    await this.pooler?.destroy()
     await this.postgres?.destroy()
     rmSync(this.dir, { recursive: true, force: true })
   }

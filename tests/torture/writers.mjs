@@ -1,11 +1,14 @@
 // Those who write: single rows and bulk, transactions over many tables with savepoints, key changes, values out of line, locks,
 // prepared transactions, transactions that stay open for seconds. What they commit is learnt from the WAL, not from them.
 import { TABLES } from './schema.mjs'
-import { pause } from '../integration/lib/wait.mjs'
+import { pause, until } from '../integration/lib/wait.mjs'
 
 /** What may happen to a transaction among others, or while the server goes away. */
 const EXPECTED = new Set(['23505', '40P01', '40001', '55P03', '57P01', '57P02', '57P03', '57014', '53300', '25P02', '42704', '55000', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'])
 const LOST = /Connection terminated|not queryable|Client was closed|read ECONNRESET|timeout expired/
+
+/** Has the session of this error ended, or could none be had? */
+export const connectionLost = (error) => ['57P01', '57P02', '57P03', '53300', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(error.code) || LOST.test(error.message)
 
 const KINDS = ['a', 'b', 'c', 'd', 'e']
 const TAGS = ['x', 'y', 'z']
@@ -146,8 +149,9 @@ const ACTS = {
 const WRITER_MIX = [[50, 'single'], [26, 'transaction'], [3, 'prepared'], [5, 'bulk'], [0.12, 'truncate']]
 
 export class Writers {
-  constructor(database, rng, { count = 8, pauseMs = 10, onError } = {}) {
-    Object.assign(this, { database, rng, count, pauseMs, onError })
+  /** `sql`: runs a statement, whatever happens to connections. */
+  constructor(database, sql, rng, { count = 8, pauseMs = 10, onError } = {}) {
+    Object.assign(this, { database, sql, rng, count, pauseMs, onError, active: 0 })
     this.done = 0
     this.failed = 0
   }
@@ -167,7 +171,10 @@ export class Writers {
       try {
         session = await this.database.session({ application_name: 'writer', connectionTimeoutMillis: 5000 })
         await session.query(`set lock_timeout = '200ms'; set synchronous_commit = ${r.chance(0.3) ? 'off' : 'on'}`)
-        while (this.going) await this.act(session, r, mix(), wait)
+        while (this.going) {
+          await this.resting
+          await this.act(session, r, mix(), wait)
+        }
       } catch (error) {
         this.unless(error)
         await pause(50)
@@ -178,14 +185,36 @@ export class Writers {
   }
 
   async act(session, r, mix, wait) {
+    this.active++
     try {
       await ACTS[r.weighted(mix)](session, r, wait)
       this.done++
     } catch (error) {
       this.unless(error)
       await session.query('rollback')
+    } finally {
+      this.active--
     }
     await wait(r.int(0, 2 * this.pauseMs))
+  }
+
+  /** Nobody writes and nothing is in doubt while `work` goes on. */
+  async rest(work) {
+    let goOn
+    this.resting = new Promise((resolve) => (goOn = resolve))
+    try {
+      await until(() => this.active === 0, { what: 'the writers rest', within: 30_000 })
+      await this.settleDoubts()
+      await work()
+    } finally {
+      this.resting = undefined
+      goOn()
+    }
+  }
+
+  async settleDoubts() {
+    const left = await this.sql('select gid from pg_prepared_xacts where database = current_database()')
+    for (const { gid } of left) await this.sql(`rollback prepared '${gid}'`)
   }
 
   unless(error) {
@@ -196,8 +225,6 @@ export class Writers {
   async stop() {
     this.going = false
     await Promise.all(this.all)
-    this.database.forget() // the server may have been restarted
-    const left = await this.database.sql('select gid from pg_prepared_xacts where database = current_database()')
-    for (const { gid } of left) await this.database.sql(`rollback prepared '${gid}'`)
+    await this.settleDoubts()
   }
 }
