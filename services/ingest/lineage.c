@@ -155,7 +155,7 @@ static void deliver(void *arg)
 static bool wait_a_little(struct lineage *l)
 {
         struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
+        clock_gettime(CLOCK_MONOTONIC, &t);
         t.tv_nsec += POLL_MS * 1000000L;
         if (t.tv_nsec >= 1000000000L) {
                 t.tv_sec++;
@@ -218,7 +218,11 @@ struct lineage *lineage_new(struct loop *loop, const char *url, const char *ca_f
         *l = (struct lineage){.loop = loop, .url = url, .ca_file = ca_file, .cb = cb, .arg = arg};
         buf_init(&l->why, WHY_MAX_BYTES);
         SLUICE_ASSERT(pthread_mutex_init(&l->lock, NULL) == 0);
-        SLUICE_ASSERT(pthread_cond_init(&l->wake, NULL) == 0);
+        pthread_condattr_t attr;
+        SLUICE_ASSERT(pthread_condattr_init(&attr) == 0);
+        SLUICE_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+        SLUICE_ASSERT(pthread_cond_init(&l->wake, &attr) == 0);
+        pthread_condattr_destroy(&attr);
         SLUICE_ASSERT(pthread_create(&l->worker, NULL, work, l) == 0);
         return l;
 }
