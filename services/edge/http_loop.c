@@ -217,6 +217,7 @@ static void run_once(struct http_loop *loop, int32_t max_wait_ms)
 {
         if (h2o_evloop_run(loop->ctx.loop, max_wait_ms) != 0)
                 SLUICE_ASSERT(errno == EINTR);
+        http_clock_follow(&loop->clock, loop->ctx.loop);
 }
 
 /* ---- the thread
@@ -234,6 +235,7 @@ static void enter(struct http_loop *loop, enum http_server_phase phase)
 static void init(struct http_loop *loop)
 {
         h2o_socket_buffer_prototype._initial_buf.capacity = INPUT_BYTES;
+        http_clock_init(&loop->clock);
         h2o_context_init(&loop->ctx, h2o_evloop_create(), &loop->server->config);
         loop->accept.ctx = &loop->ctx;
         loop->accept.hosts = loop->server->config.hosts;

@@ -8,6 +8,7 @@
 
 #include "common/base/list.h"
 #include "services/edge/http.h"
+#include "services/edge/http_clock.h"
 
 enum { HTTP_LOOP_MAGIC = 0x477001, HTTP_CONN_MAGIC = 0x477002, HTTP_REQUEST_MAGIC = 0x477003 };
 
@@ -23,6 +24,7 @@ struct http_loop {
         int listen_fd;
         h2o_socket_t *listener; /* NULL when draining */
         h2o_context_t ctx;
+        struct http_clock clock;
         h2o_accept_ctx_t accept;
         h2o_multithread_receiver_t receiver;
         h2o_timeout_t tick_timeout;
