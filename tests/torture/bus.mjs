@@ -2,7 +2,7 @@
 import net from 'node:net'
 import { once } from 'node:events'
 import { freePorts } from '../integration/lib/ports.mjs'
-import { setEnvironment } from './programs.mjs'
+import { addEnvironment } from './programs.mjs'
 
 /** What goes one way through a connection, in order, each piece when its delay is over. */
 class Flow {
@@ -108,11 +108,11 @@ export class Bus {
     const outer = (name) => first + names.length + names.indexOf(name)
     self.links = await Promise.all(names.map((name) => Link.open(name, outer(name), inner(name))))
     const through = (list) => list.map((name) => address(outer(name))).join()
-    setEnvironment(programs, 'ingest', { SLUICE_INGEST_CHANGES_URL: address(inner('changes')), SLUICE_INGEST_CONTROL_URL: address(inner('control')) })
-    each.forEach(([notices, fetch], i) => setEnvironment(programs, `router-${i}`, {
+    addEnvironment(programs, 'ingest', { SLUICE_INGEST_CHANGES_URL: address(inner('changes')), SLUICE_INGEST_CONTROL_URL: address(inner('control')) })
+    each.forEach(([notices, fetch], i) => addEnvironment(programs, `router-${i}`, {
       SLUICE_ROUTER_NOTICES_URL: address(inner(notices)), SLUICE_ROUTER_FETCH_URL: address(inner(fetch)),
     }))
-    setEnvironment(programs, 'all', {
+    addEnvironment(programs, 'all', {
       SLUICE_INGEST_CHANGES_URLS: through(['changes']), SLUICE_INGEST_CONTROL_URLS: through(['control']),
       SLUICE_ROUTER_NOTICES_URLS: through(each.map(([notices]) => notices)), SLUICE_ROUTER_FETCH_URLS: through(each.map(([, fetch]) => fetch)),
     })

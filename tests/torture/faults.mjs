@@ -2,6 +2,7 @@
 // to by itself.
 import { pause } from '../integration/lib/wait.mjs'
 import { bus } from './faults/bus.mjs'
+import { clock, clocksMissing } from './faults/clock.mjs'
 import { connections } from './faults/connections.mjs'
 import { postgres } from './faults/postgres.mjs'
 import { kills, points, stops, terminations } from './faults/services.mjs'
@@ -22,7 +23,11 @@ export const FAULTS = {
   bus: [4, bus],
   slot: [4, slot],
   connections: [3, connections],
+  clock: [1, clock],
 }
+
+/** Kind → why it cannot be had on this machine, or with this build. */
+export const missing = () => ({ clock: clocksMissing() })
 
 export class Faults {
   constructor(world, rng, kinds) {

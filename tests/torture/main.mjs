@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { randomInt } from 'node:crypto'
 import { artifactDir, collectLogs } from '../integration/lib/parties.mjs'
 import { pause } from '../integration/lib/wait.mjs'
-import { FAULTS } from './faults.mjs'
+import { FAULTS, missing } from './faults.mjs'
 import { story } from './story.mjs'
 import { World } from './world.mjs'
 
@@ -14,12 +14,16 @@ const number = (name, usual) => Number(process.env[name] || usual)
 const seed = process.env.SEED || String(randomInt(2 ** 31))
 const seconds = number('SECONDS', 30)
 
-const faults = (process.env.FAULTS || 'all') === 'all' ? Object.keys(FAULTS) : process.env.FAULTS.split(',').filter((kind) => kind !== 'none')
-const unknown = faults.filter((kind) => !FAULTS[kind])
+const chosen = (process.env.FAULTS || 'all') === 'all' ? Object.keys(FAULTS) : process.env.FAULTS.split(',').filter((kind) => kind !== 'none')
+const unknown = chosen.filter((kind) => !FAULTS[kind])
 if (unknown.length) {
   console.error(`torture: no such fault: ${unknown}; there are: ${Object.keys(FAULTS)}, all, none`)
   process.exit(2)
 }
+
+const impossible = missing()
+const faults = chosen.filter((kind) => !impossible[kind])
+for (const kind of chosen) if (impossible[kind]) console.log(`torture: without ${kind}: ${impossible[kind]}`)
 
 const world = new World({ seed, seconds, shapes: number('SHAPES', 60), clients: number('CLIENTS', 40), faults })
 

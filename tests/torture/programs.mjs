@@ -1,6 +1,6 @@
 // A directory of programs as the supervisor expects it, in which every service is a script that changes its environment and then
 // becomes the real one: another address on the bus, another clock. The process keeps its id.
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { binary } from '../integration/lib/stack.mjs'
 
@@ -26,8 +26,8 @@ export function makePrograms(dir) {
   return dir
 }
 
-/** What is set in a service's environment at its next start. `name`: ingest, router-0, edge-<HTTP port>, all. */
-export function setEnvironment(dir, name, variables) {
+/** Adds to what a service finds in its environment at its next start. `name`: ingest, router-0, edge-<HTTP port>, all. */
+export function addEnvironment(dir, name, variables) {
   const lines = Object.entries(variables).map(([key, value]) => `export ${key}='${value}'\n`)
-  writeFileSync(join(dir, `${name}.env`), lines.join(''))
+  appendFileSync(join(dir, `${name}.env`), lines.join(''))
 }

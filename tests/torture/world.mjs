@@ -10,7 +10,8 @@ import { Checker } from './checker.mjs'
 import { Crowd } from './crowd.mjs'
 import { Excuses } from './excuses.mjs'
 import { Faults } from './faults.mjs'
-import { makePrograms, setEnvironment } from './programs.mjs'
+import { ownClock } from './faults/clock.mjs'
+import { makePrograms, addEnvironment } from './programs.mjs'
 import { createTables, rowKey, TABLES } from './schema.mjs'
 import { definitions, PIECE_COUNT, pieceOf } from './shapes.mjs'
 import { History } from './history.mjs'
@@ -75,7 +76,8 @@ export class World {
       env: { SLUICE_CHUNK_BYTES: '10000', SLUICE_LONG_POLL_TIMEOUT: '2s', SLUICE_LOG_LEVEL: 'info', SLUICE_FAULT_DIR: this.faultDir, ...pooled },
     })
     await this.stack.choosePorts()
-    for (const name of ['all', ...this.stack.services().map((s) => this.environmentOf(s))]) setEnvironment(programs, name, {})
+    addEnvironment(programs, 'all', {})
+    for (const service of this.stack.services()) addEnvironment(programs, this.environmentOf(service), this.kinds.includes('clock') ? ownClock(this, service) : {})
     if (this.kinds.includes('bus')) this.bus = await Bus.open(programs, routers)
     await this.stack.launch()
     await this.stack.ready()
