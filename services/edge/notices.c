@@ -20,9 +20,9 @@ static void on_notice(struct worker *w, struct worker_shard *shard, const struct
                 shard->voided++;
         if (!s)
                 return;
-        if (n->kind == NOTICE_SCHEMA)
-                defs_forget_handle(w, n->handle);
         shape_on_notice(s, n, shard->flow.generation, &w->woken);
+        if (n->kind == NOTICE_SCHEMA)
+                defs_forget_handle(w, n->handle); /* which may have the last reference to it */
 }
 
 static int apply_frame(struct worker *w, struct worker_shard *shard, struct slice body)

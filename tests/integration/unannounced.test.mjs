@@ -137,6 +137,19 @@ describe('a waiting client is told at once', () => {
   })
 })
 
+test('the schema changes of a shape that nobody reads any more: the edge forgets it and lives', async () => {
+  const t = await table()
+  const at = await request(ctx.stack.url, { query: { table: t, offset: 'now' } })
+  expect(at.status).toBe(200)
+  const edge = ctx.stack.pid('edge-0')
+  await sql(`update ${t} set v = 'x'; alter table ${t} alter column v set not null`)
+  await until(async () => (await request(ctx.stack.url, { query: { table: t, offset: 'now' } })).headers['electric-schema']?.includes('"v":{"type":"text","not_null":true}'), {
+    within: 10000, what: 'the header knows',
+  })
+  expect(ctx.stack.pid('edge-0')).toBe(edge)
+  ctx.stack.assertSound()
+})
+
 describe('explicit columns and clauses', () => {
   test('ADD COLUMN: the shape stays', async () => {
     const t = await table()
