@@ -105,7 +105,7 @@ export class Checker {
   mayEnd(h, client) {
     if (!h.snapshot) return true // a snapshot that was not finished may be given up
     if ((this.ended.get(h.definition) ?? 0) >= h.born) return true
-    if (client.view.truncatedSince(h.snapshot, Infinity)) return true
+    if (client.view.endedSince(h.snapshot, Infinity)) return true
     return this.world.excuses.end(h.name, client.definition, h.born)
   }
 
@@ -177,8 +177,8 @@ export class Checker {
     this.later(
       (async () => {
         await Promise.all([h.snapshotKnown, this.world.history.reaches(lsn)])
-        const truncated = view.truncatedSince(h.snapshot, lsn)
-        if (truncated) this.violation(`${handle} is up to date at ${lsn}, the table was truncated at ${truncated}`, { client, lsn, snapshot: h.snapshot })
+        const end = view.endedSince(h.snapshot, lsn)
+        if (end) return this.upToDateBeyond(end, client, h, { lsn, told, state, entries })
         if (this.matches(client, h, lsn, state, entries)) return
         if (this.world.excuses.staleness(client.definition, told)) return
         const complete = this.matches(client, h, at[0], state, entries)
@@ -186,6 +186,18 @@ export class Checker {
         this.violation(`up to date and ${what}`, { client, lsn, snapshot: h.snapshot, state, entries })
       })(),
     )
+  }
+
+  /** Sluice hears of an alteration a little later: till then a shape may be what it was, as long as nothing is missing that came since. */
+  upToDateBeyond(end, client, h, { lsn, told, state, entries }) {
+    const context = { client, lsn: end.lsn - 1, snapshot: h.snapshot, state, entries }
+    const since = `${h.name} is up to date at ${lsn}, the table was ${end.how === 'truncated' ? end.how : 'altered'} at ${end.lsn}`
+    if (end.how === 'truncated') this.violation(since, context)
+    const late = told - Math.max(end.seen, this.world.disturbedUntil())
+    if (late > PATIENCE_MS) this.violation(`${since}, ${told - end.seen} ms ago`, context)
+    if (this.world.excuses.staleness(client.definition, told)) return
+    if (end.how === 'described' && client.view.hasEntries(end.lsn, lsn)) this.violation(`${since}, and there were changes since`, context)
+    if (!this.matches(client, h, end.lsn - 1, state, entries)) this.violation(`${since}, and it is not what it was before`, context)
   }
 
   matches(client, h, lsn, state, entries) {
@@ -235,6 +247,8 @@ export class Checker {
       const h = this.handles.get(client.handle)
       if (!client.handle) this.violation(`no handle for ${PATIENCE_MS} ms`, { client })
       if (!h?.snapshot) continue
+      const end = client.view.endedSince(h.snapshot, Infinity)
+      if (end && end.seen < late) this.violation(`has not heard for ${Date.now() - end.seen} ms that its table was altered or truncated at ${end.lsn}`, { client, lsn: end.lsn, snapshot: h.snapshot })
       const next = client.view.nextEntry(h.snapshot, client.at[0])
       if (next && next.seen < late) {
         this.violation(`has waited ${Date.now() - next.seen} ms for the transaction at ${next.lsn}`, { client, lsn: next.lsn, snapshot: h.snapshot })

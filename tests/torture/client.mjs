@@ -16,7 +16,6 @@ export class Client {
     Object.assign(this, { world, definition, mode, base, rng })
     this.name = `client ${++count} (${mode}) of ${definition.name}`
     this.view = world.history.byName.get(definition.name)
-    this.columns = this.view.columns
     this.abort = new AbortController()
     this.story = [] // the last requests and answers
     this.told = [] // the last transactions: lsn, entries
@@ -36,12 +35,13 @@ export class Client {
     this.snapshot = undefined // snapshot-end's words
     this.upToDate = false
     this.cursor = undefined
+    this.columns = undefined // as the first answer's schema says
     this.doubtful = false // has been told what may lack something
   }
 
   save() {
-    const { handle, offset, rows, state, entries, at, snapshot, doubtful } = this
-    return { handle, offset, rows: new Map(rows), state, entries, at, snapshot, doubtful, upToDate: false }
+    const { handle, offset, rows, state, entries, at, snapshot, columns, doubtful } = this
+    return { handle, offset, rows: new Map(rows), state, entries, at, snapshot, columns, doubtful, upToDate: false }
   }
 
   note(text) {
@@ -94,6 +94,7 @@ export class Client {
       throw new Error(`${answer.status} ${answer.text ?? ''}`)
     }
     this.handle = answer.handle
+    if (!this.columns && answer.headers['electric-schema']) this.columns = Object.keys(JSON.parse(answer.headers['electric-schema'])).sort()
     this.cursor = answer.cursor
     if (answer.text === undefined) return this.stream(answer)
     await this.read(answer, query, asked)
@@ -194,7 +195,7 @@ export class Client {
     this.rows.delete(key)
     if (operation === 'delete') return
     const values = { ...known?.values, ...value }
-    const hash = rowHash(key, this.columns, values)
+    const hash = rowHash(key, this.columns ?? this.view.columns, values)
     this.state = add(this.state, hash)
     this.rows.set(key, { values, hash })
   }

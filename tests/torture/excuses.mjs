@@ -14,12 +14,12 @@ export class Excuses {
   }
 
   /**
-   * From now on shapes may end: all, those of some `tables` or those on a `router`. `requests`: and requests for them may be refused;
+   * From now on shapes may end (`ends`): all, those of some `tables` or those on a `router`. `requests`: and requests for them may be refused;
    * `stale`: and what the stream does not tell may be missing, until it is found out: then they must end.
    * Returns what has to be called when it is over.
    */
-  begin({ tables, router, requests = false, stale = false }) {
-    const excuse = { tables, router, requests, stale, until: Infinity, over: Infinity }
+  begin({ tables, router, ends = true, requests = false, stale = false }) {
+    const excuse = { tables, router, ends, requests, stale, until: Infinity, over: Infinity }
     this.list.push(excuse)
     return () => Object.assign(excuse, { over: this.now(), until: this.now() + AFTER_MS })
   }
@@ -30,7 +30,7 @@ export class Excuses {
 
   /** May a shape have ended that was first seen at `born`? */
   end(handle, definition, born) {
-    return this.list.some((e) => e.until >= born && this.matches(e, definition, handle))
+    return this.list.some((e) => e.ends && e.until >= born && this.matches(e, definition, handle))
   }
 
   /** May something be missing of what a client was `told` then? */

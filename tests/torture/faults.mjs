@@ -4,6 +4,8 @@ import { pause } from '../integration/lib/wait.mjs'
 import { bus } from './faults/bus.mjs'
 import { clock, clocksMissing } from './faults/clock.mjs'
 import { connections } from './faults/connections.mjs'
+import { ddl } from './faults/ddl.mjs'
+import { disk, disksMissing } from './faults/disk.mjs'
 import { postgres } from './faults/postgres.mjs'
 import { kills, points, stops, terminations } from './faults/services.mjs'
 import { slot } from './faults/slot.mjs'
@@ -24,10 +26,12 @@ export const FAULTS = {
   slot: [4, slot],
   connections: [3, connections],
   clock: [1, clock],
+  ddl: [5, ddl],
+  disk: [3, disk],
 }
 
 /** Kind → why it cannot be had on this machine, or with this build. */
-export const missing = () => ({ clock: clocksMissing() })
+export const missing = () => ({ clock: clocksMissing(), disk: disksMissing() })
 
 export class Faults {
   constructor(world, rng, kinds) {
@@ -57,9 +61,11 @@ export class Faults {
 
   async one(fault) {
     this.count++
+    if (fault.calm) return fault(this.world, this.rng)
     this.world.disturb(Infinity)
     await fault(this.world, this.rng)
     this.world.quiet = Date.now()
+    return undefined
   }
 
   async stop() {

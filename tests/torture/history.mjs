@@ -3,6 +3,7 @@
 import { createWriteStream, createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { rowKey } from './schema.mjs'
+import { concerns, EFFECTS, isDescribed, isPossible } from './moody.mjs'
 import { UNCHANGED } from './replication.mjs'
 import { View } from './view.mjs'
 import { hash48 } from './sum.mjs'
@@ -11,9 +12,9 @@ const KEEP_MS = 600_000
 const BOOL = 16
 
 export class History {
-  /** @param catalog name of a table → its primary key's columns in order */
+  /** @param catalog name of a table → {columns, pk}, the primary key's columns in order */
   constructor(catalog, file, now = Date.now) {
-    this.catalog = catalog
+    this.catalog = { ...catalog }
     this.file = file
     this.now = now
     this.out = createWriteStream(file)
@@ -31,21 +32,25 @@ export class History {
   }
 
   /** Before anything is committed that it would see. */
-  watch(definition, columns) {
+  watch(definition) {
     const known = this.byName.get(definition.name)
     if (known) return known
-    const relation = { schema: 'public', table: definition.table, pk: this.catalog[definition.table], columns }
-    const view = new View(definition, relation)
+    const view = new View(definition, this.relationOf(definition.table))
     const views = this.views.get(definition.table) ?? []
     this.views.set(definition.table, [...views, view])
     this.byName.set(definition.name, view)
     return view
   }
 
+  relationOf(table) {
+    return this.catalog[table] && { schema: 'public', table, ...this.catalog[table] }
+  }
+
   // ------------------------------------------------------------------ what is committed
 
   take({ lsn, xid, changes }) {
     const seen = this.now()
+    for (const { ops } of changes.filter(({ kind }) => kind === 'ddl')) for (const op of ops) this.alter({ lsn, xid, seen }, op)
     const byTable = new Map()
     for (const raw of changes) {
       const change = this.apply(raw)
@@ -66,9 +71,43 @@ export class History {
     this.wake()
   }
 
+  /** What a message of moody.mjs says. */
+  alter(at, op) {
+    const [table, rows] = [this.catalog[op.table], this.rows.get(op.table) ?? new Map()]
+    const touched = [op.table]
+    if (op.do === 'created') this.become(op.table, { columns: op.columns, pk: op.pk }, [])
+    else if (op.do === 'gone') this.become(op.table, undefined, [])
+    else if (op.do === 'away') {
+      touched.push(op.to)
+      this.become(op.to, table, [...rows.values()].map((row) => row.values))
+      this.become(op.table, undefined, [])
+    } else {
+      const effect = EFFECTS[op.do]
+      this.become(op.table, effect.table(table, op), [...rows.values()].map((row) => effect.row(row.values, op)))
+    }
+    for (const name of touched) for (const view of this.views.get(name) ?? []) this.redefine(at, view, op)
+    this.write({ ...at, changes: touched.map((name) => ({ table: name, ddl: op, rows: this.catalog[name] && [...this.rows.get(name).values()] })) })
+  }
+
+  /** A table is like this from now on, with rows of these values. */
+  become(name, table, values) {
+    this.catalog[name] = table
+    const described = this.relationOf(name)
+    this.rows.set(name, new Map(values.map((v) => ({ key: rowKey(described, v), values: v, hashes: new Map() })).map((row) => [row.key, row])))
+  }
+
+  redefine(at, view, op) {
+    const { table } = view.definition
+    const possible = isPossible(this.catalog[table], view.definition)
+    const relation = possible ? this.relationOf(table) : undefined
+    if (concerns(op, view.definition)) view.alter(at, relation, this.rows.get(table).values(), op.table === table && isDescribed(op) ? 'described' : 'found')
+    else if (relation) view.define(relation)
+  }
+
   apply({ kind, relation, old, new: tuple }) {
+    if (kind === 'ddl') return undefined
     const table = relation.table
-    if (!(table in this.catalog)) return undefined
+    if (!this.catalog[table]) return undefined
     const rows = this.rows.get(table) ?? new Map()
     this.rows.set(table, rows)
     if (kind === 'T') {
@@ -76,7 +115,7 @@ export class History {
       return { table, truncate: true }
     }
     const change = { table }
-    const described = { schema: relation.schema, table, pk: this.catalog[table], columns: relation.columns.map((c) => c.name) }
+    const described = { schema: relation.schema, table, pk: this.catalog[table].pk, columns: relation.columns.map((c) => c.name) }
     if (kind !== 'I') change.old = this.find(rows, described, relation, old?.tuple ?? tuple)
     if (kind !== 'D') change.new = this.row(described, relation, tuple, change.old)
     if (change.old) rows.delete(change.old.key)
@@ -161,7 +200,7 @@ export class History {
 
   write({ lsn, xid, seen, changes }) {
     const short = (row) => row && { key: row.key, values: Object.fromEntries(Object.entries(row.values).map(([k, v]) => [k, abbreviate(v)])) }
-    this.out.write(`${JSON.stringify({ lsn, xid, seen, changes: changes.map((c) => ({ ...c, old: short(c.old), new: short(c.new) })) })}\n`)
+    this.out.write(`${JSON.stringify({ lsn, xid, seen, changes: changes.map((c) => ({ ...c, old: short(c.old), new: short(c.new), rows: c.rows?.map(short) })) })}\n`)
   }
 
   /** Every transaction again, long values abbreviated. */

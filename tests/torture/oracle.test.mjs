@@ -11,7 +11,7 @@ import { History } from './history.mjs'
 const COLUMNS = ['id', 'v']
 const RELATION = { oid: 1, schema: 'public', table: 'item', columns: COLUMNS.map((name) => ({ name, type: 25 })) }
 const KEY = (id) => `"public"."item"/"${id}"`
-const DEFINITION = { name: 'items', table: 'item', where: { js: (r) => r.v !== 'out' }, params: { table: 'item' } }
+const DEFINITION = { name: 'items', table: 'item', where: { js: (r) => r.v !== 'out' }, uses: ['v'], params: { table: 'item' } }
 
 const insert = (id, v) => ({ kind: 'I', relation: RELATION, new: [id, v] })
 const update = (id, v) => ({ kind: 'U', relation: RELATION, new: [id, v] })
@@ -47,8 +47,8 @@ describe('the oracle', () => {
   /** What is said about a client that hears these messages; undefined: nothing. */
   async function verdict(messages, transactions = TRANSACTIONS) {
     const world = { excuses: new Excuses(), fail: (error) => (world.failure ??= error), disturbedUntil: () => 0 }
-    world.history = new History({ item: ['id'] }, join(dir, 'history'))
-    world.history.watch(DEFINITION, COLUMNS)
+    world.history = new History({ item: { pk: ['id'], columns: COLUMNS } }, join(dir, 'history'))
+    world.history.watch(DEFINITION)
     world.checker = new Checker(world)
     for (const t of transactions) world.history.take(t)
     const client = new Client(world, DEFINITION, { mode: 'poll' })

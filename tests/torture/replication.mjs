@@ -60,6 +60,7 @@ function readChange(r, kind) {
 
 /**
  * Emits 'transaction' {lsn, xid, changes}, in order of commit, each once; 'tick' (text, lsn), for pg_logical_emit_message(false, 'oracle', text);
+ * a transactional message 'oracle ddl' is a change {kind: 'ddl', ops};
  * 'error' when what comes makes no sense. A lost connection is made anew from where it ended.
  */
 export class Replication extends EventEmitter {
@@ -153,7 +154,9 @@ export class Replication extends EventEmitter {
     } else if (kind === 'M') {
       r.skip(1)
       const lsn = r.u64()
-      if (r.string() === 'oracle') this.emit('tick', r.text(r.u32()), lsn)
+      const prefix = r.string()
+      if (prefix === 'oracle') this.emit('tick', r.text(r.u32()), lsn)
+      else if (prefix === 'oracle ddl') this.transaction.changes.push({ kind: 'ddl', ops: JSON.parse(r.text(r.u32())) })
     }
   }
 

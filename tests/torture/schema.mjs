@@ -1,4 +1,6 @@
 // The tables. All have the same columns to filter by and differ in what identifies a row.
+import { EXTRA } from './moody.mjs'
+
 const COMMON = `n int, grp int not null, kind text, flag bool, tags text[], v text, body text, amount numeric(12,2), at timestamptz`
 
 /** The columns that shapes filter by and select from, besides the key. */
@@ -27,6 +29,12 @@ export const TABLES = {
 }
 
 export const STATIC_TABLES = Object.keys(TABLES)
+
+const extra = Object.entries(EXTRA).map(([name, type]) => `${name} ${type}`)
+TABLES.moody = {
+  ddl: `create table moody (id int, alt int not null unique, ${COMMON}, ${extra}, constraint moody_pkey primary key (id))`, pk: ['id'],
+  key: (i) => ({ id: i, alt: 1000 + i }), moody: true,
+}
 
 for (const [name, table] of Object.entries(TABLES)) {
   table.name = name

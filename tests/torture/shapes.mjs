@@ -52,8 +52,11 @@ function definition(table, where, selected, replica, log) {
   const params = { table, where: where.sql, columns: columns?.join(','), replica, log }
   where.params?.forEach((value, i) => (params[`params[${i + 1}]`] = value))
   const name = `${table}[${where.sql ?? ''}]${columns ? `(${columns})` : ''}${replica === 'full' ? '/full' : ''}${log ? `/${log}` : ''}`
-  return { name, table, where, columns, replica, log, params }
+  return { name, table, where, columns, uses: usedBy(where), replica, log, params }
 }
+
+/** The columns that a condition reads. */
+const usedBy = (where) => FILTERED.filter((name) => new RegExp(`\\b${name}\\b`).test(where.sql ?? ''))
 
 /** `count` definitions, no two of the same meaning: every predicate and every form of answer is among many. */
 export function definitions(rng, count) {

@@ -18,6 +18,10 @@ async function rowsAt(history, view, snapshot, lsn) {
     for (const change of t.changes) {
       if (change.table !== view.definition.table) continue
       if (change.truncate) rows.clear()
+      if (change.ddl) {
+        rows.clear()
+        for (const row of change.rows ?? []) rows.set(row.key, row.values)
+      }
       if (change.old) rows.delete(change.old.key)
       if (change.new) rows.set(change.new.key, change.new.values)
     }
@@ -35,14 +39,14 @@ function differences(expected, actual) {
 async function transactionsOf(history, table, keys) {
   const found = []
   for await (const t of history.read()) {
-    const changes = t.changes.filter((c) => c.table === table && (c.truncate || keys.has(c.old?.key) || keys.has(c.new?.key)))
+    const changes = t.changes.filter((c) => c.table === table && (c.truncate || c.ddl || keys.has(c.old?.key) || keys.has(c.new?.key)))
     if (changes.length) found.push({ ...t, changes })
   }
   return found.slice(-TRANSACTIONS)
 }
 
 const side = (row) => (row ? `${abbreviate(row.key)} ${text(row.values)}` : 'nothing')
-const describe = (c) => (c.truncate ? 'truncate' : `${side(c.old)} → ${side(c.new)}`)
+const describe = (c) => (c.ddl ? JSON.stringify(c.ddl) : c.truncate ? 'truncate' : `${side(c.old)} → ${side(c.new)}`)
 
 async function rowStory(history, { view, snapshot, lsn, actual }, out) {
   const expected = await rowsAt(history, view, snapshot, lsn)

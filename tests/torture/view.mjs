@@ -8,10 +8,7 @@ const pick = (values, names) => Object.fromEntries(names.map((name) => [name, va
 export class View {
   constructor(definition, relation) {
     this.definition = definition
-    this.relation = relation
-    this.columns = allColumns(relation, definition.columns)
-    this.columnsId = this.columns.join()
-    this.keys = relation.pk.length ? relation.pk : this.columns
+    this.define(relation)
     this.full = definition.replica === 'full'
     this.pruned = 0
     // One element per transaction; sums are cumulative, up to and including it.
@@ -20,7 +17,39 @@ export class View {
     this.seen = []
     this.state = []
     this.entries = []
-    this.truncated = []
+    this.ends = [] // of whoever began before: {lsn, seen, how}
+  }
+
+  /** The table is like this from now on; undefined: there is none, or none that has such a shape. */
+  define(relation) {
+    this.relation = relation
+    if (!relation) return
+    this.columns = allColumns(relation, this.definition.columns)
+    this.columnsId = this.columns.join()
+    this.keys = relation.pk.length ? relation.pk : this.columns
+  }
+
+  /** The table was altered so that shapes of it end: `rows` are what it is now. `how`: 'described' by the stream, or 'found' out. */
+  alter({ lsn, xid, seen }, relation, rows, how) {
+    const entries = this.sums(this.lsn.length).entries
+    this.define(relation)
+    let state = 0
+    if (relation) for (const row of rows) if (this.has(row)) state = add(state, this.hash(row))
+    if (this.lsn.at(-1) === lsn) this.forgetLast()
+    this.push({ lsn, xid, seen }, state, entries)
+    this.ends.push({ lsn, seen, how })
+  }
+
+  forgetLast() {
+    for (const list of [this.lsn, this.xid, this.seen, this.state, this.entries]) list.pop()
+  }
+
+  push({ lsn, xid, seen }, state, entries) {
+    this.lsn.push(lsn)
+    this.xid.push(xid)
+    this.seen.push(seen)
+    this.state.push(state)
+    this.entries.push(entries)
   }
 
   hash(row) {
@@ -30,7 +59,7 @@ export class View {
   }
 
   has(row) {
-    return row !== undefined && this.definition.where.js(row.values) === true
+    return row !== undefined && this.relation !== undefined && this.definition.where.js(row.values) === true
   }
 
   /** What a change is to this shape: a list of messages without lsn and last. Old and new may be undefined. */
@@ -77,12 +106,8 @@ export class View {
     if (!messages.length && delta === 0 && !truncated) return
     let sum = this.entries.at(-1) ?? this.base?.entries ?? 0
     messages.forEach((m, i) => (sum = add(sum, messageHash(lsn, xid, { ...m, last: i === messages.length - 1 }))))
-    this.lsn.push(lsn)
-    this.xid.push(xid)
-    this.seen.push(seen)
-    this.entries.push(sum)
-    this.state.push(add(this.state.at(-1) ?? this.base?.state ?? 0, delta))
-    this.truncated.push(truncated)
+    this.push({ lsn, xid, seen }, add(this.state.at(-1) ?? this.base?.state ?? 0, delta), sum)
+    if (truncated) this.ends.push({ lsn, seen, how: 'truncated' })
   }
 
   /** The number of transactions with a commit LSN of at most `lsn`. */
@@ -126,12 +151,14 @@ export class View {
     return { state, entries }
   }
 
-  /** The LSN of a TRUNCATE that `snapshot` does not see and that came at or before `lsn`. */
-  truncatedSince(snapshot, lsn) {
-    for (let i = this.upTo(lsn) - 1; i >= 0 && this.lsn[i] > snapshot.before; i--) {
-      if (this.truncated[i] && !snapshot.ahead.includes(this.lsn[i])) return this.lsn[i]
-    }
-    return undefined
+  /** The first end that `snapshot` does not see and that came at or before `lsn`: {lsn, seen, how}. */
+  endedSince(snapshot, lsn) {
+    return this.ends.find((end) => end.lsn > snapshot.before && end.lsn <= lsn && !snapshot.ahead.includes(end.lsn))
+  }
+
+  /** Are there entries after `from`, up to `lsn`? */
+  hasEntries(from, lsn) {
+    return this.sums(this.upTo(from)).entries !== this.sums(this.upTo(lsn)).entries
   }
 
   /** The first transaction after `lsn` that puts an entry into the log of a shape that began with `snapshot`. */
@@ -139,6 +166,7 @@ export class View {
     const from = Math.max(lsn, snapshot.before)
     for (let i = this.upTo(from); i < this.lsn.length; i++) {
       if (snapshot.ahead.includes(this.lsn[i])) continue
+      if (this.ends.some((end) => end.lsn === this.lsn[i])) return undefined
       const effect = sub(this.entries[i], this.sums(i).entries)
       if (effect !== 0) return { lsn: this.lsn[i], seen: this.seen[i] }
     }
@@ -151,7 +179,8 @@ export class View {
     while (n < this.seen.length && this.seen[n] < time) n++
     if (n < 1000) return
     this.base = this.sums(n)
-    for (const list of [this.lsn, this.xid, this.seen, this.state, this.entries, this.truncated]) list.splice(0, n)
+    this.ends = this.ends.filter((end) => end.lsn >= this.lsn[n])
+    for (const list of [this.lsn, this.xid, this.seen, this.state, this.entries]) list.splice(0, n)
   }
 }
 

@@ -10,7 +10,10 @@ import { Checker } from './checker.mjs'
 import { Crowd } from './crowd.mjs'
 import { Excuses } from './excuses.mjs'
 import { Faults } from './faults.mjs'
+import { putBack } from './faults/ddl.mjs'
+import { mountDisks } from './faults/disk.mjs'
 import { ownClock } from './faults/clock.mjs'
+import { Moody } from './moody.mjs'
 import { makePrograms, addEnvironment } from './programs.mjs'
 import { createTables, rowKey, TABLES } from './schema.mjs'
 import { definitions, PIECE_COUNT, pieceOf } from './shapes.mjs'
@@ -79,6 +82,7 @@ export class World {
     addEnvironment(programs, 'all', {})
     for (const service of this.stack.services()) addEnvironment(programs, this.environmentOf(service), this.kinds.includes('clock') ? ownClock(this, service) : {})
     if (this.kinds.includes('bus')) this.bus = await Bus.open(programs, routers)
+    if (this.kinds.includes('disk')) this.unmount = mountDisks(this.stack)
     await this.stack.launch()
     await this.stack.ready()
   }
@@ -89,12 +93,13 @@ export class World {
   }
 
   async startHistory() {
-    const catalog = Object.fromEntries(Object.values(TABLES).map((t) => [t.name, t.pk]))
+    const catalog = {}
+    for (const { name, pk } of Object.values(TABLES)) catalog[name] = { pk, columns: await this.columnsOf(name) }
+    this.moody = TABLES.moody.now = new Moody(catalog.moody.columns, TABLES.moody.ddl)
     this.history = new History(catalog, join(this.dir, 'history'))
     for (const d of this.definitions) {
-      const columns = await this.columnsOf(d.table)
-      this.history.watch(d, columns)
-      for (let i = 0; i < PIECE_COUNT; i++) this.history.watch(pieceOf(d, i).definition, columns)
+      this.history.watch(d)
+      for (let i = 0; i < PIECE_COUNT; i++) this.history.watch(pieceOf(d, i).definition)
     }
     const connect = () => this.database.session({ replication: 'database', options: Replication.display })
     this.replication = new Replication(connect, 'oracle')
@@ -106,12 +111,8 @@ export class World {
   }
 
   async columnsOf(table) {
-    this.columns ??= new Map()
-    if (!this.columns.has(table)) {
-      const rows = await this.database.sql('select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 order by attnum', [table])
-      this.columns.set(table, rows.map((r) => r.attname))
-    }
-    return this.columns.get(table)
+    const rows = await this.database.sql('select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 order by attnum', [table])
+    return rows.map((r) => r.attname)
   }
 
   /** Marks the present in the WAL, again and again: whoever waits for history learns from it that nothing is missing. */
@@ -176,12 +177,13 @@ export class World {
   /** Nobody writes any more: all clients come to what SELECT says. */
   async converge() {
     await this.faults.stop()
+    await putBack(this)
     await this.writers.stop()
     await this.history.afterNow()
     const { lsn } = this.history
     await this.compareWithSelect()
     this.crowd.settle()
-    const behind = () => [...this.crowd.clients].filter((c) => !this.converged(c, lsn))
+    const behind = () => [...this.crowd.clients].filter((c) => c.view.relation && !this.converged(c, lsn))
     const end = Date.now() + CONVERGE_MS
     while (behind().length && !this.failure) {
       if (Date.now() > end) {
@@ -196,12 +198,13 @@ export class World {
 
   converged(client, lsn) {
     const h = this.checker.handles.get(client.handle)
-    return client.upToDate && h?.snapshot && !client.view.truncatedSince(h.snapshot, lsn) && this.checker.matches(client, h, lsn, client.state, client.entries)
+    return client.upToDate && h?.snapshot && !client.view.endedSince(h.snapshot, lsn) && this.checker.matches(client, h, lsn, client.state, client.entries)
   }
 
   /** The oracle's own sums and its predicates against SELECT. */
   async compareWithSelect() {
     for (const view of this.history.byName.values()) {
+      if (!view.relation) continue
       const { where, table } = view.definition
       const text = view.relation.columns.map((c) => `${c}::text`).join()
       const values = where.params ?? []
@@ -232,6 +235,7 @@ export class World {
     await this.database?.close()
     await this.stack?.stop().catch((error) => this.fail(error, {}))
     this.bus?.close()
+    this.unmount?.()
     if (this.stack) rmSync(this.stack.dir, { recursive: true, force: true })
     await this.pooler?.destroy()
     await this.postgres?.destroy()
