@@ -218,7 +218,7 @@ static int check_server(struct setup *s)
         if (err)
                 return err;
         if (is_true(res, 1))
-                err = fail(s, PG_FAIL_FATAL,
+                err = fail(s, s->was_primary ? PG_FAIL_RETRY : PG_FAIL_FATAL,
                            "the server is a standby; DATABASE_URL must name the primary");
         else if (!slice_eq(pg_value(res, 0, 0), SLICE_LIT("logical")))
                 err = fail(s, PG_FAIL_FATAL,
@@ -227,6 +227,7 @@ static int check_server(struct setup *s)
                            PQgetvalue(res, 0, 0));
         else if (slice_parse_u64(pg_value(res, 0, 2), &s->wal_sender_timeout_ms))
                 s->wal_sender_timeout_ms = 60000;
+        s->was_primary |= err == 0;
         PQclear(res);
         return err;
 }

@@ -30,6 +30,7 @@ struct setup {
         int cancel_fd;       /* becomes readable: give up. Borrowed */
         bool drop_slot;      /* the last stream said that the slot is of no use any more */
         uint64_t slot_epoch; /* of struct term: kept from one attempt to the next */
+        bool was_primary;    /* by an earlier attempt: a standby now is one that may take over */
         /* result: err 0 and a connection that streams; or ERR_CANCELLED; or ERR_DB with a line in
          * `why` */
         int err;

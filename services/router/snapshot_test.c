@@ -143,6 +143,8 @@ static void troubles(void **state)
                 {"08006", 503, 10, "{\"message\":\"Database connection not available\"}"},
                 {"57P01", 503, 10, "{\"message\":\"Database connection not available\"}"},
                 {"53300", 503, 10, "{\"message\":\"Database connection not available\"}"},
+                {"55000", 503, 10, "{\"message\":\"Database connection not available\"}"},
+                {"25P03", 503, 10, "{\"message\":\"Database connection not available\"}"},
                 {"22012", 500, 0,
                  "{\"message\":\"Unexpected error while creating snapshot: the \\\"why\\\"\"}"},
                 {"", 500, 0,

@@ -91,6 +91,9 @@ static const struct {
         {"08", DISCONNECTED},    /* connection exceptions */
         {"57P", DISCONNECTED},   /* shutdown */
         {"53300", DISCONNECTED}, /* too_many_connections */
+        {"55000",
+         DISCONNECTED}, /* object_not_in_prerequisite_state: in recovery, about to be promoted */
+        {"25P03", DISCONNECTED}, /* idle_in_transaction_session_timeout */
         {"", UNEXPECTED},
 };
 

@@ -312,6 +312,21 @@ describe('the database is another one', () => {
     expect((await readShape(stack.url, { table })).flatMap((a) => a.changes)).toHaveLength(300)
   })
 
+  test('a standby for a while, then promoted, under the running stack: ingest waits for it', async () => {
+    const client = await launched()
+    const before = await endOf(stack, { table })
+    const ingest = stack.pid('ingest')
+    db.forget()
+    await db.close()
+    await postgres.stop()
+    postgres.becomeStandby()
+    await postgres.launch()
+    await stack.says(/event=setup_failed.*is a standby/)
+    await postgres.promote()
+    await rotated(before, client)
+    expect(stack.pid('ingest')).toBe(ingest)
+  }, deadlineMs(90000))
+
   /** A copy of the server's files, put back later: the database has gone back, with its slots. */
   async function backup() {
     db.forget()

@@ -101,6 +101,19 @@ export class Postgres {
     )
   }
 
+  /** The same files at the next launch, as a standby that nobody sends anything: until promote(). */
+  becomeStandby() {
+    const signal = join(this.data, 'standby.signal')
+    writeFileSync(signal, '')
+    if (ROOT) execFileSync('chown', ['postgres:postgres', signal])
+  }
+
+  /** To a new timeline. */
+  async promote() {
+    await this.query('select pg_promote()')
+    await until(async () => !(await this.query('select pg_is_in_recovery() r'))[0].r, { what: 'Postgres is promoted' })
+  }
+
   /** @param mode 'INT' fast, 'QUIT' immediate (as after a crash) */
   async stop(mode = 'INT') {
     await this.pool?.end().catch(() => {})
