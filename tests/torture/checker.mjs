@@ -42,6 +42,22 @@ export class Checker {
     promise.finally(() => this.pending.delete(promise))
   }
 
+  /** `judge` says what is wrong, {what, ...context}, if anything: it must be right in one of the histories that may be meant. */
+  inSome(histories, client, judge) {
+    this.later(
+      (async () => {
+        let first
+        for (const history of histories) {
+          const wrong = await judge(history)
+          if (!wrong) return
+          first ??= { ...wrong, history }
+        }
+        const { what, ...context } = first
+        this.violation(what, { client, ...context })
+      })(),
+    )
+  }
+
   async settled() {
     while (this.pending.size) await Promise.all(this.pending)
   }
@@ -52,7 +68,6 @@ export class Checker {
     let h = this.handles.get(name)
     if (!h) {
       h = { name, definition: definition.name, born: Date.now(), bodies: new Map(), frozen: new Map(), ends: [], totals: new Map() }
-      h.snapshotKnown = new Promise((resolve) => (h.knowSnapshot = resolve))
       this.handles.set(name, h)
     }
     return h
@@ -103,9 +118,10 @@ export class Checker {
   }
 
   mayEnd(h, client) {
-    if (!h.snapshot) return true // a snapshot that was not finished may be given up
+    const snapshot = this.world.history.snapshots.get(h.name)
+    if (!snapshot && !h.words) return true // a snapshot that was not finished may be given up
     if ((this.ended.get(h.definition) ?? 0) >= h.born) return true
-    if (client.view.endedSince(h.snapshot, Infinity)) return true
+    if (snapshot && client.view.endedSince(snapshot, Infinity)) return true
     return this.world.excuses.end(h.name, client.definition, h.born)
   }
 
@@ -147,62 +163,53 @@ export class Checker {
 
   snapshot(client) {
     this.counts.snapshots++
-    const { snapshot, state, view, handle } = client
-    const h = this.handle(handle, client.definition)
-    this.later(
-      (async () => {
-        await this.world.history.afterNow()
-        h.snapshot ??= this.world.history.snapshot(snapshot)
-        h.knowSnapshot()
-        if (h.snapshot.xmin !== Number(snapshot.xmin) || h.snapshot.xmax !== Number(snapshot.xmax)) {
-          this.violation(`two snapshots of ${handle}: ${h.snapshot.xmin} and ${snapshot.xmin}`, { client })
-        }
-        if (client.definition.log === 'changes_only') return
-        if (view.expected(h.snapshot, h.snapshot.before).state !== state) {
-          this.violation(`the snapshot of ${handle} is not what its transaction saw`, { client, snapshot: h.snapshot, lsn: h.snapshot.before, state })
-        }
-      })(),
-    )
+    const { snapshot: words, state, definition, handle } = client
+    const h = this.handle(handle, definition)
+    h.words ??= words
+    if (h.words.xmin !== words.xmin || h.words.xmax !== words.xmax) this.violation(`two snapshots of ${handle}: ${h.words.xmin} and ${words.xmin}`, { client })
+    this.inSome(this.world.histories(Date.now()), client, async (history) => {
+      const snapshot = await history.learnSnapshot(handle, words)
+      if (definition.log === 'changes_only') return undefined
+      if (history.byName.get(definition.name).expected(snapshot, snapshot.before).state === state) return undefined
+      return { what: `the snapshot of ${handle} is not what its transaction saw`, snapshot, lsn: snapshot.before, state }
+    })
   }
 
   /** Called with the client as the message finds it: everything before it taken. */
   upToDate(client, { global_last_seen_lsn }) {
     this.counts['up-to-date']++
-    const { state, entries, view, handle } = client
-    const h = this.handle(handle, client.definition)
+    const { state, entries, definition, handle } = client
+    const h = this.handle(handle, definition)
     const at = [...client.at]
-    const told = Date.now()
     const lsn = Math.max(Number(global_last_seen_lsn), at[0])
+    const told = Date.now()
     this.total(client, h, at, entries)
-    this.later(
-      (async () => {
-        await Promise.all([h.snapshotKnown, this.world.history.reaches(lsn)])
-        const end = view.endedSince(h.snapshot, lsn)
-        if (end) return this.upToDateBeyond(end, client, h, { lsn, told, state, entries })
-        if (this.matches(client, h, lsn, state, entries)) return
-        if (this.world.excuses.staleness(client.definition, told)) return
-        const complete = this.matches(client, h, at[0], state, entries)
-        const what = complete ? `complete up to ${at[0]} but says it is at ${lsn}` : `not what the table had at ${lsn}`
-        this.violation(`up to date and ${what}`, { client, lsn, snapshot: h.snapshot, state, entries })
-      })(),
-    )
+    this.inSome(this.world.histories(told), client, async (history) => {
+      const [snapshot] = await Promise.all([history.learnSnapshot(handle, h.words), history.reaches(lsn)])
+      const context = { history, snapshot, lsn, state, entries, definition, told }
+      const end = history.byName.get(definition.name).endedSince(snapshot, lsn)
+      if (end) return this.upToDateBeyond(end, h, context)
+      if (this.matches(context) || this.world.excuses.staleness(definition, told)) return undefined
+      const complete = this.matches({ ...context, lsn: at[0] })
+      return { what: `up to date and ${complete ? `complete up to ${at[0]} but says it is at ${lsn}` : `not what the table had at ${lsn}`}`, ...context }
+    })
   }
 
   /** Sluice hears of an alteration a little later: till then a shape may be what it was, as long as nothing is missing that came since. */
-  upToDateBeyond(end, client, h, { lsn, told, state, entries }) {
-    const context = { client, lsn: end.lsn - 1, snapshot: h.snapshot, state, entries }
+  upToDateBeyond(end, h, { lsn, told, ...others }) {
+    const context = { ...others, lsn: end.lsn - 1 }
+    const view = others.history.byName.get(others.definition.name)
     const since = `${h.name} is up to date at ${lsn}, the table was ${end.how === 'truncated' ? end.how : 'altered'} at ${end.lsn}`
-    if (end.how === 'truncated') this.violation(since, context)
-    const late = told - Math.max(end.seen, this.world.disturbedUntil())
-    if (late > PATIENCE_MS) this.violation(`${since}, ${told - end.seen} ms ago`, context)
-    if (this.world.excuses.staleness(client.definition, told)) return
-    if (end.how === 'described' && client.view.hasEntries(end.lsn, lsn)) this.violation(`${since}, and there were changes since`, context)
-    if (!this.matches(client, h, end.lsn - 1, state, entries)) this.violation(`${since}, and it is not what it was before`, context)
+    if (end.how === 'truncated') return { what: since, ...context }
+    if (told - Math.max(end.seen, this.world.disturbedUntil()) > PATIENCE_MS) return { what: `${since}, ${told - end.seen} ms ago`, ...context }
+    if (this.world.excuses.staleness(others.definition, told)) return undefined
+    if (end.how === 'described' && view.hasEntries(end.lsn, lsn)) return { what: `${since}, and there were changes since`, ...context }
+    return this.matches(context) ? undefined : { what: `${since}, and it is not what it was before`, ...context }
   }
 
-  matches(client, h, lsn, state, entries) {
-    const expected = client.view.expected(h.snapshot, lsn)
-    return expected.entries === entries && (client.definition.log === 'changes_only' || expected.state === state)
+  matches({ history, snapshot, lsn, state, entries, definition }) {
+    const expected = history.byName.get(definition.name).expected(snapshot, lsn)
+    return expected.entries === entries && (definition.log === 'changes_only' || expected.state === state)
   }
 
   /** All who have come to the same entry of a log have been told the same, op_position and all. */
@@ -215,17 +222,15 @@ export class Checker {
   }
 
   /** A subset's answer against what its snapshot saw. */
-  subset(client, view, { metadata, data }, state) {
+  subset(client, definition, { metadata, data }, state) {
     this.counts.subsets++
-    this.later(
-      (async () => {
-        await this.world.history.afterNow()
-        const snapshot = this.world.history.snapshot(metadata)
-        if (view.expected(snapshot, snapshot.before).state !== state) {
-          this.violation(`a subset of ${data.length} rows is not what its snapshot saw`, { client, view, snapshot, lsn: snapshot.before, rows: data })
-        }
-      })(),
-    )
+    this.inSome(this.world.histories(Date.now()), client, async (history) => {
+      await history.afterNow()
+      const snapshot = history.snapshot(metadata)
+      const view = history.byName.get(definition.name)
+      if (view.expected(snapshot, snapshot.before).state === state) return undefined
+      return { what: `a subset of ${data.length} rows is not what its snapshot saw`, view, snapshot, lsn: snapshot.before, rows: data }
+    })
   }
 
   // ------------------------------------------------------------------ waiting
@@ -244,14 +249,14 @@ export class Checker {
     for (const client of clients) {
       if (client.asking && !client.asking.stream && client.asking.since < late) this.violation(`no answer for ${PATIENCE_MS} ms`, { client })
       if (client.progressed > late || client.idle) continue
-      const h = this.handles.get(client.handle)
+      const snapshot = this.world.history.snapshots.get(client.handle)
       if (!client.handle) this.violation(`no handle for ${PATIENCE_MS} ms`, { client })
-      if (!h?.snapshot) continue
-      const end = client.view.endedSince(h.snapshot, Infinity)
-      if (end && end.seen < late) this.violation(`has not heard for ${Date.now() - end.seen} ms that its table was altered or truncated at ${end.lsn}`, { client, lsn: end.lsn, snapshot: h.snapshot })
-      const next = client.view.nextEntry(h.snapshot, client.at[0])
+      if (!snapshot) continue
+      const end = client.view.endedSince(snapshot, Infinity)
+      if (end && end.seen < late) this.violation(`has not heard for ${Date.now() - end.seen} ms that its table was altered or truncated at ${end.lsn}`, { client, lsn: end.lsn, snapshot })
+      const next = client.view.nextEntry(snapshot, client.at[0])
       if (next && next.seen < late) {
-        this.violation(`has waited ${Date.now() - next.seen} ms for the transaction at ${next.lsn}`, { client, lsn: next.lsn, snapshot: h.snapshot })
+        this.violation(`has waited ${Date.now() - next.seen} ms for the transaction at ${next.lsn}`, { client, lsn: next.lsn, snapshot })
       }
     }
   }

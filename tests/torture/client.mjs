@@ -15,7 +15,6 @@ export class Client {
   constructor(world, definition, { mode, base, saved, rng }) {
     Object.assign(this, { world, definition, mode, base, rng })
     this.name = `client ${++count} (${mode}) of ${definition.name}`
-    this.view = world.history.byName.get(definition.name)
     this.abort = new AbortController()
     this.story = [] // the last requests and answers
     this.told = [] // the last transactions: lsn, entries
@@ -23,6 +22,10 @@ export class Client {
     this.progressed = Date.now()
     this.begin()
     if (saved) Object.assign(this, saved, { rows: new Map(saved.rows) })
+  }
+
+  get view() {
+    return this.world.history.byName.get(this.definition.name)
   }
 
   begin() {

@@ -108,7 +108,6 @@ export class Crowd {
     const { definition, handle, offset, columns } = client
     const asked = Date.now()
     const { piece, definition: both } = pieceOf(definition, this.rng.int(0, PIECE_COUNT - 1))
-    const view = this.world.history.byName.get(both.name)
     const params = Object.fromEntries((piece.params ?? []).map((value, i) => [i + 1, value]))
     const answer = await ask(this.world.edge(this.rng), {
       method: 'POST', query: { ...definition.params, handle, offset }, body: JSON.stringify({ where: piece.sql, params }),
@@ -117,7 +116,7 @@ export class Crowd {
     if (answer.status !== 200) this.world.checker.violation(`a subset: ${answer.status} ${answer.text}`, { client })
     const body = JSON.parse(answer.text)
     const state = body.data.reduce((sum, { key, value }) => add(sum, rowHash(key, columns, value)), 0)
-    this.world.checker.subset(client, view, body, state)
+    this.world.checker.subset(client, both, body, state)
   }
 
   // ------------------------------------------------------------------ the end
@@ -133,6 +132,6 @@ export class Crowd {
   async stop() {
     this.going = false
     for (const client of this.clients) client.stop()
-    await Promise.all([...this.loops, ...this.runs])
+    await Promise.allSettled([...this.loops, ...this.runs])
   }
 }

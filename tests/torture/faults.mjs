@@ -7,6 +7,7 @@ import { connections } from './faults/connections.mjs'
 import { ddl } from './faults/ddl.mjs'
 import { disk, disksMissing } from './faults/disk.mjs'
 import { postgres } from './faults/postgres.mjs'
+import { promotions, restorations } from './faults/rewind.mjs'
 import { kills, points, stops, terminations } from './faults/services.mjs'
 import { slot } from './faults/slot.mjs'
 
@@ -28,6 +29,8 @@ export const FAULTS = {
   clock: [1, clock],
   ddl: [5, ddl],
   disk: [3, disk],
+  restore: [1, restorations],
+  promote: [1, promotions],
 }
 
 /** Kind → why it cannot be had on this machine, or with this build. */

@@ -25,8 +25,11 @@ export class History {
     this.recent = [] // transactions: lsn, xid, seen
     this.lsn = 0 // everything that committed up to here is known
     this.waiting = []
+    this.snapshots = new Map() // handle → what its snapshot sees
     this.ticks = 0
     this.heard = 0
+    this.over = false // nothing comes any more
+    this.before = [] // files of what it goes on from, and up to where
     this.transactions = 0
     this.changes = 0
   }
@@ -35,11 +38,7 @@ export class History {
   watch(definition) {
     const known = this.byName.get(definition.name)
     if (known) return known
-    const view = new View(definition, this.relationOf(definition.table))
-    const views = this.views.get(definition.table) ?? []
-    this.views.set(definition.table, [...views, view])
-    this.byName.set(definition.name, view)
-    return view
+    return this.add(new View(definition, this.relationOf(definition.table)))
   }
 
   relationOf(table) {
@@ -155,13 +154,14 @@ export class History {
 
   /** Resolves when all that committed before this call is known. */
   afterNow() {
+    if (this.over) return Promise.resolve()
     const tick = this.ticks + 1 // the next one to be sent
     return new Promise((resolve) => this.waiting.push({ ready: () => this.heard >= tick, resolve }))
   }
 
   /** Resolves when all that committed up to `lsn` is known. */
   reaches(lsn) {
-    if (this.lsn >= lsn) return Promise.resolve()
+    if (this.over || this.lsn >= lsn) return Promise.resolve()
     return new Promise((resolve) => this.waiting.push({ ready: () => this.lsn >= lsn, resolve }))
   }
 
@@ -173,13 +173,52 @@ export class History {
   }
 
   wake() {
-    const ready = this.waiting.filter((w) => w.ready())
+    const ready = this.waiting.filter((w) => this.over || w.ready())
     if (!ready.length) return
     this.waiting = this.waiting.filter((w) => !ready.includes(w))
     for (const w of ready) w.resolve()
   }
 
+  // ------------------------------------------------------------------ going back
+
+  /** What has to be known of the present to return to it. */
+  save() {
+    return { lsn: this.lsn, catalog: { ...this.catalog }, rows: new Map([...this.rows].map(([table, rows]) => [table, new Map(rows)])) }
+  }
+
+  /** What was committed since `point` has not happened: another history goes on from there, this one is over. */
+  goBack(point, file) {
+    const next = new History(point.catalog, file, this.now)
+    Object.assign(next, { rows: point.rows, lsn: point.lsn, ticks: this.ticks, transactions: this.transactions, changes: this.changes })
+    next.recent = this.recent.filter(({ lsn }) => lsn <= point.lsn)
+    next.before = [...this.before, { file: this.file, upTo: point.lsn }]
+    for (const view of this.byName.values()) {
+      const { table } = view.definition
+      const relation = isPossible(next.catalog[table], view.definition) ? next.relationOf(table) : undefined
+      next.add(view.upToOnly(point.lsn, relation))
+    }
+    for (const [handle, snapshot] of this.snapshots) if ([snapshot.before, ...snapshot.ahead].every((lsn) => lsn <= point.lsn)) next.snapshots.set(handle, snapshot)
+    this.over = true
+    this.wake()
+    return next
+  }
+
+  add(view) {
+    const { table, name } = view.definition
+    this.views.set(table, [...(this.views.get(table) ?? []), view])
+    this.byName.set(name, view)
+    return view
+  }
+
   // ------------------------------------------------------------------ snapshots
+
+  /** Of a shape, once it is known what has become of those who committed before it was taken. */
+  async learnSnapshot(handle, words) {
+    if (this.snapshots.has(handle)) return this.snapshots.get(handle)
+    await this.afterNow()
+    if (!this.snapshots.has(handle)) this.snapshots.set(handle, this.snapshot(words))
+    return this.snapshots.get(handle)
+  }
 
   /**
    * What a snapshot sees, in terms of LSNs: everything up to `before`, and of what comes later the transactions in `ahead`: such as
@@ -206,7 +245,13 @@ export class History {
   /** Every transaction again, long values abbreviated. */
   async *read() {
     await new Promise((resolve) => this.out.write('', resolve))
-    for await (const line of createInterface({ input: createReadStream(this.file) })) if (line.startsWith('{') && line.endsWith('}')) yield JSON.parse(line)
+    for (const { file, upTo } of [...this.before, { file: this.file, upTo: Infinity }]) {
+      for await (const line of createInterface({ input: createReadStream(file) })) {
+        if (!line.startsWith('{') || !line.endsWith('}')) continue
+        const transaction = JSON.parse(line)
+        if (transaction.lsn <= upTo) yield transaction
+      }
+    }
   }
 
   close() {

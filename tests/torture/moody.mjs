@@ -67,6 +67,15 @@ export class Moody {
     this.place = 'there' // away; replaced: another one is in its place
   }
 
+  save() {
+    const { columns, pk, type, place } = this
+    return { columns: [...columns], pk, type, place }
+  }
+
+  goBack(saved) {
+    Object.assign(this, saved)
+  }
+
   /** The columns that writers may set, apart from id and alt. */
   get names() {
     return this.columns.filter((c) => c !== 'id' && c !== 'alt')

@@ -49,6 +49,7 @@ describe('the oracle', () => {
     const world = { excuses: new Excuses(), fail: (error) => (world.failure ??= error), disturbedUntil: () => 0 }
     world.history = new History({ item: { pk: ['id'], columns: COLUMNS } }, join(dir, 'history'))
     world.history.watch(DEFINITION)
+    world.histories = () => [world.history]
     world.checker = new Checker(world)
     for (const t of transactions) world.history.take(t)
     const client = new Client(world, DEFINITION, { mode: 'poll' })

@@ -99,6 +99,20 @@ export class Replication extends EventEmitter {
     }
   }
 
+  /** Resolves when the connection has ended and nothing of it comes any more. The server is down. */
+  async silence() {
+    while (this.client) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+
+  /** Where it stands, and back to there: the server is another one. */
+  save() {
+    return { last: this.last, end: this.end }
+  }
+
+  goBack({ last, end }) {
+    Object.assign(this, { last, end })
+  }
+
   feedback() {
     if (!this.client || this.end === 0) return
     const status = Buffer.alloc(34)

@@ -61,8 +61,7 @@ async function rowStory(history, { view, snapshot, lsn, actual }, out) {
 }
 
 /** The first transaction of which the client was told something else than was due. */
-async function entryStory(history, client, snapshot, out) {
-  const { view, told } = client
+async function entryStory(history, view, { told }, snapshot, out) {
   if (!told.length || !snapshot) return
   const from = told[0].lsn
   const due = new Map()
@@ -88,18 +87,19 @@ async function entryStory(history, client, snapshot, out) {
 
 export async function story(world, { error, context }) {
   const { client, snapshot, lsn, rows } = context ?? {}
-  const view = context?.view ?? client?.view
+  const history = context?.history ?? world.history
+  const view = context?.view ?? (client && history.byName.get(client.definition.name))
   const out = [`seed ${world.seed}: ${error.violation ? error.message : error.stack}`]
   if (view) out.push(`shape ${view.definition.name}: ${JSON.stringify(view.definition.params)}`)
   if (client) out.push(`${client.name}, handle ${client.handle}, offset ${client.offset}, entry ${client.at.join('_')}, ${client.rows.size} rows`)
   if (snapshot) out.push(`its snapshot saw everything up to ${snapshot.before}${snapshot.ahead.length ? ` and ${snapshot.ahead}` : ''} (xmin ${snapshot.xmin}, xmax ${snapshot.xmax}, in progress ${snapshot.open})`)
-  if (lsn) out.push(`looked at ${lsn}; the history is at ${world.history.lsn}`)
-  if (client) await entryStory(world.history, client, snapshot, out)
+  if (lsn) out.push(`looked at ${lsn}; the history is at ${history.lsn}`)
+  if (client) await entryStory(history, view, client, snapshot, out)
   if (view && snapshot && lsn && view.definition.log !== 'changes_only') {
     const actual = rows
       ? new Map(rows.map(({ key, value }) => [key, short(value)]))
       : new Map([...client.rows].map(([key, { values }]) => [key, short(values)]))
-    await rowStory(world.history, { view, snapshot, lsn: rows ? lsn : Math.max(lsn, client.at[0]), actual }, out)
+    await rowStory(history, { view, snapshot, lsn: rows ? lsn : Math.max(lsn, client.at[0]), actual }, out)
   }
   if (client) out.push('its last requests and answers:', ...client.story.map((line) => `  ${line}`))
   out.push('what was done to the stack:', ...world.events.slice(-20).map((e) => `  ${new Date(e.at).toISOString().slice(11, 23)} ${e.text}`))

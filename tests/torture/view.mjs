@@ -173,6 +173,16 @@ export class View {
     return undefined
   }
 
+  /** The same up to `lsn`, of a table that is as `relation` says. */
+  upToOnly(lsn, relation) {
+    const out = new View(this.definition, relation)
+    const n = this.upTo(lsn)
+    for (const name of ['lsn', 'xid', 'seen', 'state', 'entries']) out[name] = this[name].slice(0, n)
+    out.ends = this.ends.filter((end) => end.lsn <= lsn)
+    out.base = this.base
+    return out
+  }
+
   /** Forgets transactions seen before `time`. */
   prune(time) {
     let n = 0

@@ -25,6 +25,7 @@ import { rowHash, add } from './sum.mjs'
 
 const TICK_MS = 50
 const SWEEP_MS = 1000
+const FOUND_OUT_MS = deadlineMs(20_000)
 const SQL_MS = deadlineMs(30_000)
 const CONVERGE_MS = deadlineMs(60_000)
 
@@ -44,6 +45,7 @@ export class World {
     this.excuses = new Excuses()
     this.events = [] // what was done to the stack, for the story
     this.quiet = 0
+    this.past = [] // histories that are over
     this.failed = new Promise((resolve) => (this.fail = (error, context) => resolve(this.failure ??= { error, context })))
   }
 
@@ -131,6 +133,32 @@ export class World {
     await session?.end()
   }
 
+  // ------------------------------------------------------------------ going back in time
+
+  /** Nothing is committed meanwhile. */
+  save() {
+    return { history: this.history.save(), replication: this.replication.save(), moody: this.moody.save() }
+  }
+
+  /**
+   * The database is what it was at `point`. Till Sluice can have found out, both histories are right; returns what has to be called
+   * when it has a chance to.
+   */
+  goBack(point) {
+    const old = this.history
+    old.until = Infinity
+    this.past.push(old)
+    this.history = old.goBack(point.history, join(this.dir, `history-${this.past.length}`))
+    this.replication.goBack(point.replication)
+    this.moody.goBack(point.moody)
+    return () => (old.until = Date.now() + FOUND_OUT_MS)
+  }
+
+  /** The histories that an answer of that time may be of, the newest first. */
+  histories(time) {
+    return [this.history, ...this.past.filter(({ until }) => until >= time)]
+  }
+
   // ------------------------------------------------------------------ for everybody
 
   edge(rng) {
@@ -188,7 +216,7 @@ export class World {
     while (behind().length && !this.failure) {
       if (Date.now() > end) {
         const [client] = behind()
-        const snapshot = this.checker.handles.get(client.handle)?.snapshot
+        const snapshot = this.history.snapshots.get(client.handle)
         return this.fail(new Error(`${behind().length} clients do not come to what SELECT says`), { client, lsn, snapshot })
       }
       await pause(50)
@@ -197,8 +225,8 @@ export class World {
   }
 
   converged(client, lsn) {
-    const h = this.checker.handles.get(client.handle)
-    return client.upToDate && h?.snapshot && !client.view.endedSince(h.snapshot, lsn) && this.checker.matches(client, h, lsn, client.state, client.entries)
+    const snapshot = this.history.snapshots.get(client.handle)
+    return client.upToDate && snapshot && !client.view.endedSince(snapshot, lsn) && this.checker.matches({ ...client, history: this.history, snapshot, lsn })
   }
 
   /** The oracle's own sums and its predicates against SELECT. */
@@ -231,7 +259,7 @@ export class World {
     this.going = false
     await this.ticking
     await this.replication?.stop()
-    await this.history?.close()
+    await Promise.all([...this.past, this.history].map((history) => history?.close()))
     await this.database?.close()
     await this.stack?.stop().catch((error) => this.fail(error, {}))
     this.bus?.close()

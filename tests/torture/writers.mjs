@@ -4,7 +4,7 @@ import { FILTERED, STATIC_TABLES, TABLES } from './schema.mjs'
 import { pause, until } from '../integration/lib/wait.mjs'
 
 /** What may happen to a transaction among others, or while the server goes away. */
-const EXPECTED = new Set(['23505', '40P01', '40001', '55P03', '57P01', '57P02', '57P03', '57014', '53300', '25P02', '42704', '55000', '42P01', '42703', '22P02', '42804', '23502', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'])
+const EXPECTED = new Set(['23505', '40P01', '40001', '55P03', '57P01', '57P02', '57P03', '57014', '53300', '25P02', '42704', '55000', '42P01', '42703', '22P02', '42804', '23502', '25006', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'])
 const LOST = /Connection terminated|not queryable|Client was closed|read ECONNRESET|timeout expired/
 
 /** Has the session of this error ended, or could none be had? */
