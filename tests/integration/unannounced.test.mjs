@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
 import { begin, readShape, request } from './lib/http.mjs'
+import { openStream } from './lib/sse.mjs'
 import { holdsFor, until, within } from './lib/wait.mjs'
 
 const ctx = useStack({ env: { SLUICE_LONG_POLL_TIMEOUT: '20s' } })
@@ -148,6 +149,39 @@ test('the schema changes of a shape that nobody reads any more: the edge forgets
   })
   expect(ctx.stack.pid('edge-0')).toBe(edge)
   ctx.stack.assertSound()
+})
+
+test('ADD COLUMN: every client that waits for any shape of the table is told at once, whoever waits for another table is not woken', async () => {
+  const [t, other] = [await table(), await table()]
+  const shapes = [{}, { where: 'w > 11' }, { where: 'w = 12' }, { replica: 'full' }]
+  const gone = () => ctx.stack.metric('router-0', 'gone_changed_total')
+  const clients = await Promise.all([...shapes, ...shapes, ...shapes].map((params) => waiting({ table: t, ...params })))
+  const streams = await Promise.all(clients.slice(0, shapes.length).map(({ last }, i) =>
+    openStream(ctx.stack.url, { table: t, ...shapes[i], offset: last.offset, handle: last.handle })))
+  const others = await Promise.all([{}, { where: 'w > 11' }, { columns: 'id,v' }].map((params) => waiting({ table: other, ...params })))
+  const otherStream = await openStream(ctx.stack.url, { table: other, offset: others[0].last.offset, handle: others[0].last.handle })
+  let woken = 0
+  for (const { live } of others) live.answer.then(() => woken++, () => woken++)
+  const before = await gone()
+
+  await sql(`alter table ${t} add column n int`)
+  for (const { live } of clients) {
+    const told = await within(live.answer, AT_ONCE_MS, 'a client is told')
+    expect([told.status, told.control]).toEqual([409, ['must-refetch']])
+  }
+  for (const stream of streams) await until(() => stream.ended, { within: AT_ONCE_MS, what: 'a stream is ended' })
+  for (const [i, { last }] of clients.slice(0, shapes.length).entries())
+    expect((await request(ctx.stack.url, { query: { table: t, ...shapes[i], offset: last.offset, handle: last.handle } })).status).toBe(409)
+  expect(await gone() - before, 'the shapes of the table, and no others').toBe(shapes.length)
+
+  await holdsFor(2500, () => woken === 0 && !otherStream.ended, 'nobody who waits for another table is woken')
+  await sql(`insert into ${other} values (3, 'three', 13)`)
+  for (const { last, live } of others) {
+    const told = await within(live.answer, 5000, 'the next change arrives')
+    expect([told.status, told.handle, told.changes.map((m) => m.value.id)]).toEqual([200, last.handle, ['3']])
+  }
+  await until(() => otherStream.changes.length === 1, { what: 'and on the stream' })
+  otherStream.close()
 })
 
 describe('explicit columns and clauses', () => {

@@ -38,6 +38,12 @@ const WHERE = [
   { index: 'linear', sql: 'coalesce(n, -1) < 30', js: (r) => (r.n === null ? -1 : Number(r.n)) < 30 },
   { index: 'linear', sql: 'NOT (n > 50)', js: (r) => cmp(int(r.n), (n) => !(n > 50)) },
   { index: 'linear', sql: "v IS NOT DISTINCT FROM 'b'", js: (r) => r.v === 'b' },
+  { index: 'in', sql: "kind NOT IN ('a', 'b')", js: (r) => cmp(r.kind, (k) => !['a', 'b'].includes(k)) },
+  { index: 'range', sql: "at BETWEEN '2024-03-01 00:00:00+00' AND '2024-06-01 00:00:00+00'", js: (r) => cmp(r.at, (at) => at >= '2024-03-01' && at <= '2024-06-01') },
+  { index: 'linear', sql: "tags && ARRAY['x', 'z']", js: (r) => cmp(list(r.tags), (t) => t.includes('x') || t.includes('z')) },
+  { index: 'linear', sql: "v ILIKE '%b%'", js: (r) => cmp(r.v, (v) => v.toLowerCase().includes('b')) },
+  { index: 'linear', sql: 'n % 10 = 3', js: (r) => cmp(int(r.n), (n) => n % 10 === 3) },
+  { index: 'linear', sql: "kind = 'a' OR n > 80", js: (r) => or(cmp(r.kind, (k) => k === 'a'), cmp(int(r.n), (n) => n > 80)) },
 ]
 
 /** Conditions of subsets, on top of a shape's own. */
