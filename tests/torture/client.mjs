@@ -198,7 +198,7 @@ export class Client {
     this.rows.delete(key)
     if (operation === 'delete') return
     const values = { ...known?.values, ...value }
-    const hash = rowHash(key, this.columns ?? this.view.columns, values)
+    const hash = rowHash(key, this.columns, values)
     this.state = add(this.state, hash)
     this.rows.set(key, { values, hash })
   }

@@ -45,15 +45,17 @@ describe('the oracle', () => {
   after(() => rmSync(dir, { recursive: true }))
 
   /** What is said about a client that hears these messages; undefined: nothing. */
-  async function verdict(messages, transactions = TRANSACTIONS) {
-    const world = { excuses: new Excuses(), fail: (error) => (world.failure ??= error), disturbedUntil: () => 0 }
-    world.history = new History({ item: { pk: ['id'], columns: COLUMNS } }, join(dir, 'history'))
+  async function verdict(messages, transactions = TRANSACTIONS, { seen = Date.now, excuses = new Excuses(), goesBack } = {}) {
+    const world = { excuses, fail: (error) => (world.failure ??= error), disturbedUntil: () => 0 }
+    world.history = new History({ item: { pk: ['id'], columns: COLUMNS } }, join(dir, 'history'), seen)
     world.history.watch(DEFINITION)
     world.histories = () => [world.history]
     world.checker = new Checker(world)
     for (const t of transactions) world.history.take(t)
+    if (goesBack) goesBack(world)
     const client = new Client(world, DEFINITION, { mode: 'poll' })
     client.handle = '1-1'
+    client.columns = Object.keys(messages[0].value).sort()
     try {
       for (const m of messages) client.take(m)
     } catch (error) {
@@ -61,7 +63,7 @@ describe('the oracle', () => {
     }
     world.history.tick(1, 500)
     await world.checker.settled()
-    await world.history.close()
+    await Promise.all(world.histories().map((history) => history.close()))
     return world.failure?.message
   }
 
@@ -97,6 +99,83 @@ describe('the oracle', () => {
   test('sees a handle that survives TRUNCATE', async () => {
     const transactions = [...TRANSACTIONS, { lsn: 450, xid: 15, changes: [truncate] }]
     assert.match((await verdict(told(undefined, { at: 460 }), transactions)) ?? 'nothing', /truncated at 450/)
+  })
+
+  // ------------------------------------------------------------------ a table that is altered
+
+  const altered = (op, lsn = 450) => ({ lsn, xid: 15, changes: [{ kind: 'ddl', ops: [{ table: 'item', ...op }] }] })
+  const ADDED = altered({ do: 'add', column: 'n', value: '5' })
+  const WIDER = { ...RELATION, columns: [...RELATION.columns, { name: 'n', type: 25 }] }
+  const AFTER = { lsn: 480, xid: 16, changes: [{ kind: 'I', relation: WIDER, new: ['7', 'x', '1'] }] }
+
+  test('lets a shape be what it was before its table was altered, for a while', async () => {
+    assert.equal(await verdict(told(undefined, { at: 460 }), [...TRANSACTIONS, ADDED]), undefined)
+    assert.match((await verdict(told(without(3), { at: 460 }), [...TRANSACTIONS, ADDED])) ?? 'nothing', /altered at 450, and it is not what it was/)
+    assert.match((await verdict(told(undefined, { at: 480 }), [...TRANSACTIONS, ADDED, AFTER])) ?? 'nothing', /and there were changes since/)
+    const longAgo = () => Date.now() - 3_600_000
+    assert.match((await verdict(told(undefined, { at: 460 }), [...TRANSACTIONS, ADDED], { seen: longAgo })) ?? 'nothing', /altered at 450, \d+ ms ago/)
+  })
+
+  test('knows what an alteration does to the rows', async () => {
+    const now = { control: 'snapshot-end', xmin: '16', xmax: '16', xip_list: [] }
+    const rows = (n) => [['1', 'aa'], ['3', 'c']].map(([id, v]) => ({ key: KEY(id), value: { id, v, n }, headers: { operation: 'insert' } }))
+    const later = entry(480, 0, 16, 'insert', '7', { id: '7', v: 'x', n: '1' }, true)
+    const begun = (n) => [...rows(n), { headers: now }, later, UP_TO_DATE(480)]
+    assert.equal(await verdict(begun('5'), [...TRANSACTIONS, ADDED, AFTER]), undefined)
+    assert.match((await verdict(begun(null), [...TRANSACTIONS, ADDED, AFTER])) ?? 'nothing', /not what its transaction saw/)
+    const dropped = altered({ do: 'gone' })
+    assert.match((await verdict(begun('5'), [...TRANSACTIONS, dropped])) ?? 'nothing', /not what its transaction saw/)
+    const key = altered({ do: 'key', pk: ['v'] })
+    const rekeyed = [['1', 'aa'], ['3', 'c']].map(([id, v]) => ({ key: KEY(v), value: { id, v }, headers: { operation: 'insert' } }))
+    assert.equal(await verdict([...rekeyed, { headers: now }, UP_TO_DATE(460)], [...TRANSACTIONS, key]), undefined)
+    assert.match((await verdict([...rows('5').map((r) => ({ ...r, value: { id: r.value.id, v: r.value.v } })), { headers: now }, UP_TO_DATE(460)], [...TRANSACTIONS, key])) ?? 'nothing', /not what its/)
+  })
+
+  // ------------------------------------------------------------------ a database that goes back
+
+  test('sees a shape that goes on with what has not happened', async () => {
+    const goesBack = (until) => (world) => {
+      const old = world.history
+      const early = new History({ item: { pk: ['id'], columns: COLUMNS } }, join(dir, 'early'))
+      early.watch(DEFINITION)
+      for (const t of TRANSACTIONS.slice(0, 3)) early.take(t)
+      world.history = old.goBack(early.save(), join(dir, 'later'))
+      world.history.take({ lsn: 400, xid: 13, changes: [insert('9', 'other')] })
+      world.histories = () => [world.history, ...(until ? [old] : [])]
+    }
+    assert.equal(await verdict(told(), TRANSACTIONS, { goesBack: goesBack(true) }), undefined)
+    assert.match((await verdict(told(), TRANSACTIONS, { goesBack: goesBack(false) })) ?? 'nothing', /not what the table had/)
+    const other = (log) => [...log.slice(0, 2), entry(400, 0, 13, 'insert', '9', { id: '9', v: 'other' }, true)]
+    assert.equal(await verdict(told(other), TRANSACTIONS, { goesBack: goesBack(false) }), undefined)
+  })
+
+  // ------------------------------------------------------------------ excuses
+
+  test('lets something be missing only while the stream cannot tell', async () => {
+    const excuses = new Excuses()
+    const over = excuses.begin({ tables: ['item'], stale: true })
+    assert.equal(await verdict(told(without(3)), TRANSACTIONS, { excuses }), undefined)
+    over().over = 0
+    assert.match((await verdict(told(without(3)), TRANSACTIONS, { excuses })) ?? 'nothing', /not what the table had/)
+    const others = new Excuses()
+    others.begin({ tables: ['other'], stale: true })
+    assert.match((await verdict(told(without(3)), TRANSACTIONS, { excuses: others })) ?? 'nothing', /not what the table had/)
+  })
+
+  test('excuses the end of a shape by what was done to its table or router, and nothing else', () => {
+    let time = 1000
+    const excuses = new Excuses(() => time)
+    const ended = (handle, born = time) => excuses.end(handle, DEFINITION, born)
+    assert.equal(ended('256-1'), false)
+    const over = excuses.begin({ router: 1 })
+    assert.deepEqual([ended('257-1'), ended('256-1'), excuses.refusal(DEFINITION, time)], [true, false, false])
+    over()
+    assert.equal(ended('257-1', time + 3_600_000), false)
+    excuses.begin({ tables: ['item'], ends: false, requests: true })
+    assert.deepEqual([ended('256-1'), excuses.refusal(DEFINITION, time), excuses.staleness(DEFINITION, time)], [false, true, false])
+    time += 1
+    excuses.begin({})
+    assert.equal(ended('256-1'), true)
   })
 
   test('sees a handle that comes back, one with two definitions, and two bodies of one chunk', () => {
