@@ -109,13 +109,14 @@ static ssize_t collect(struct http_parser *p, const char *bytes, size_t len, con
                         return (ssize_t)text->len;
                 }
         }
-        size_t before = p->line.len;
-        buf_put(&p->line, bytes, len);
-        if (buf_status(&p->line))
-                return ERR_LIMIT;
+        /* What follows the mark is the body's: no more of it is copied than a line may be long. */
+        size_t before = p->line.len, room = HTTP_HEAD_BYTES - before;
+        size_t more = len < room ? len : room;
+        buf_put(&p->line, bytes, more);
+        SLUICE_ASSERT(buf_status(&p->line) == 0);
         const char *found = memmem(p->line.p, p->line.len, mark, mark_len);
         if (!found)
-                return (ssize_t)len;
+                return more < len ? ERR_LIMIT : (ssize_t)len;
         *text = slice_of(p->line.p, (size_t)(found - p->line.p) + mark_len);
         SLUICE_ASSERT(text->len > before);
         return (ssize_t)(text->len - before);

@@ -163,6 +163,36 @@ static void endless_head_is_refused(void **state)
         free(text);
 }
 
+/* A read may end between the CR and LF of a chunk and bring a long piece of the body with the next:
+ * only the line is limited, not what comes after it. */
+static void line_cut_before_a_long_body(void **state)
+{
+        (void)state;
+        enum { BODY = 4 * HTTP_HEAD_BYTES };
+        struct buf text;
+        buf_init(&text, 2 * BODY);
+        buf_printf(&text, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r");
+        size_t cut = text.len;
+        buf_printf(&text, "\n%x\r\n", (unsigned)BODY);
+        for (int i = 0; i < BODY; i++)
+                buf_putc(&text, 'y');
+        buf_puts(&text, "\r\n0\r\n\r\n");
+        struct http_parser p;
+        struct seen s = {0};
+        bool ended;
+        http_parser_init(&p);
+        buf_init(&s.body, 2 * BODY);
+        assert_int_equal(http_parse(&p, text.p, cut, &events, &s, &ended), cut);
+        assert_false(ended);
+        assert_int_equal(http_parse(&p, text.p + cut, text.len - cut, &events, &s, &ended),
+                         text.len - cut);
+        assert_true(ended);
+        assert_int_equal(s.body.len, BODY + 1);
+        buf_fini(&s.body);
+        buf_fini(&text);
+        http_parser_fini(&p);
+}
+
 static void body_until_close(void **state)
 {
         (void)state;
@@ -191,6 +221,7 @@ int main(void)
                 cmocka_unit_test(fields_are_found_without_case),
                 cmocka_unit_test(malformed_is_refused),
                 cmocka_unit_test(endless_head_is_refused),
+                cmocka_unit_test(line_cut_before_a_long_body),
                 cmocka_unit_test(body_until_close),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
