@@ -33,6 +33,7 @@ struct options {
         const char *json_file;    /* or NULL */
         const char *summary_file; /* or NULL */
         const char *plot_dir;     /* or NULL */
+        const char *disk;         /* directory of the server's files; "" when not known */
         const char *pids; /* directory of pid files, or numbers with commas; "" when not known */
         struct list_of_numbers rows, clients, shapes;
         uint64_t seconds, changes, rate, repeat;
@@ -84,6 +85,10 @@ void bench_wait(struct bench *b, const bool *done, uint64_t seconds, const char 
         X(unrelated, "latency with many other shapes on the table, against one shape")             \
         X(replicate, "changes until they are durable and acknowledged, against pg_recvlogical")    \
         X(own, "many clients with a shape each, one change, against one client")                   \
+        X(bigtx, "one large transaction: time, memory, and what other shapes notice")              \
+        X(overlap, "many shapes that all match one transaction, against one shape")                \
+        X(restart, "kill -9 of each service, and of all: until a shape is served again")           \
+        X(disk, "bytes on disk per byte of changes, against the WAL's")                            \
         X(idle, "memory and CPU of the whole stack with nothing to do")
 
 #define X(name, what) void mode_##name(struct bench *b);

@@ -34,20 +34,51 @@ static void on_synced(struct shape_client *client)
         start_more(c);
 }
 
-void crowd_open(struct crowd *c, struct bench *b, const char *definition, size_t count,
-                enum shape_follow follow)
+static const struct shape_events events = {.on_row = on_row, .on_synced = on_synced};
+
+static void begin(struct crowd *c, struct bench *b, size_t count)
 {
-        static const struct shape_events events = {.on_row = on_row, .on_synced = on_synced};
         SLUICE_ASSERT(count > 0);
         *c = (struct crowd){
                 .b = b, .count = count, .clients = mem_array(count, sizeof *c->clients)};
-        for (size_t i = 0; i < count; i++) {
-                shape_init(&c->clients[i], b, definition, follow, &events, c);
-                c->clients[i].tag = 1;
-        }
+}
+
+static void add(struct crowd *c, size_t i, const char *definition, enum shape_follow follow)
+{
+        shape_init(&c->clients[i], c->b, definition, follow, &events, c);
+        c->clients[i].tag = 1;
+}
+
+static void open_all(struct crowd *c)
+{
         start_more(c);
-        bench_wait(b, &c->all_synced, OPEN_SECONDS, "all clients are up to date");
+        bench_wait(c->b, &c->all_synced, OPEN_SECONDS, "all clients are up to date");
         crowd_settle(c);
+}
+
+void crowd_open(struct crowd *c, struct bench *b, const char *definition, size_t count,
+                enum shape_follow follow)
+{
+        begin(c, b, count);
+        for (size_t i = 0; i < count; i++)
+                add(c, i, definition, follow);
+        open_all(c);
+}
+
+void crowd_open_each(struct crowd *c, struct bench *b, char *const *definitions, size_t count,
+                     enum shape_follow follow)
+{
+        begin(c, b, count);
+        for (size_t i = 0; i < count; i++)
+                add(c, i, definitions[i], follow);
+        open_all(c);
+}
+
+void crowd_keep(struct crowd *c, size_t count)
+{
+        SLUICE_ASSERT(count > 0 && count <= c->count);
+        while (c->count > count)
+                shape_fini(&c->clients[--c->count]);
 }
 
 void crowd_close(struct crowd *c)

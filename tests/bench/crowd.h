@@ -1,4 +1,5 @@
-/* Many live clients, who all expect the same rows 1, 2, 3 … in order. */
+/* Many live clients, of one shape or of several, who all expect the same rows 1, 2, 3 … in order.
+ */
 #ifndef TESTS_BENCH_CROWD_H
 #define TESTS_BENCH_CROWD_H
 
@@ -27,7 +28,12 @@ struct crowd {
  * are on their way at a time. */
 void crowd_open(struct crowd *c, struct bench *b, const char *definition, size_t count,
                 enum shape_follow follow);
+/* The same with a definition for each. */
+void crowd_open_each(struct crowd *c, struct bench *b, char *const *definitions, size_t count,
+                     enum shape_follow follow);
 void crowd_close(struct crowd *c);
+/* All but the first `count` go; their shapes stay. */
+void crowd_keep(struct crowd *c, size_t count);
 /* Before a round: row `id` will end it. */
 void crowd_expect(struct crowd *c, uint64_t id);
 /* Waits until every client has that row. */

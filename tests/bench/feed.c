@@ -60,6 +60,11 @@ void feed_start(struct feed *f)
         arm(f);
 }
 
+void feed_stop(struct feed *f)
+{
+        f->count = f->sent + (f->writer.busy ? 0 : 1);
+}
+
 void feed_fini(struct feed *f)
 {
         writer_close(&f->writer);

@@ -32,6 +32,8 @@ struct feed {
 void feed_init(struct feed *f, struct bench *b, const char *table, uint64_t first_id,
                uint64_t count, uint64_t per_second);
 void feed_start(struct feed *f);
+/* The row that is on its way is the last, or one more. */
+void feed_stop(struct feed *f);
 void feed_fini(struct feed *f);
 
 #endif

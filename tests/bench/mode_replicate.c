@@ -12,12 +12,12 @@
 #include "tests/bench/recvlogical.h"
 #include "tests/bench/report.h"
 #include "tests/bench/shape.h"
+#include "tests/bench/slots.h"
 
 enum {
         DEFAULT_CHANGES = 1000000,
         SINGLE_PART = 10,
         ROWS_PER_TX = 1000,
-        LOOK_MS = 10,
         SYNC_SECONDS = 60,
         RUN_SECONDS = 900
 };
@@ -88,33 +88,17 @@ static void write_rows(struct replicate *r, uint64_t rows, uint64_t per_tx)
         r->next_id += rows;
 }
 
-/* Until every slot that somebody reads is confirmed up to `end_lsn`. */
-static void wait_acknowledged(struct bench *b, const char *end_lsn)
-{
-        uint64_t until = now_ns() + (uint64_t)RUN_SECONDS * 1000000000;
-        while (db_number(b->db,
-                         "select count(*) from pg_replication_slots where active and database = "
-                         "current_database() and confirmed_flush_lsn < '%s'",
-                         end_lsn) > 0) {
-                if (now_ns() > until)
-                        fail("replicate: not acknowledged up to %s", end_lsn);
-                net_poll(b->net, now_ns() + (uint64_t)LOOK_MS * 1000000);
-        }
-}
-
 static void run(struct replicate *r, enum workload workload, uint64_t rows)
 {
         struct bench *b = r->b;
         char label[80];
-        if (db_number(b->db, "select count(*) from pg_replication_slots where active and database "
-                             "= current_database()") == 0)
-                fail("replicate: the server has no active slot");
+        slots_require(b);
         recvlogical_create(b, 0);
         uint64_t cpu = machine_server_use(b->machine).cpu_us, began = now_ns();
         write_rows(r, rows, workload == BULK ? ROWS_PER_TX : 1);
         double wrote_s = (double)(now_ns() - began) / 1e9;
         char *end_lsn = db_text(b->db, "select pg_current_wal_flush_lsn()");
-        wait_acknowledged(b, end_lsn);
+        slots_wait_confirmed(b, end_lsn, RUN_SECONDS);
         double took_s = (double)(now_ns() - began) / 1e9;
         cpu = machine_server_use(b->machine).cpu_us - cpu;
         double reference_s = (double)recvlogical_drain(b, 0, end_lsn) / 1e9, n = (double)rows;

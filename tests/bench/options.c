@@ -23,25 +23,28 @@ static const struct option_row {
          "sent as the query parameter secret"},
         {"pids", OPT_TEXT, offsetof(struct options, pids),
          "directory of the server's pid files, or pids with commas (default $SLUICE_DATA_DIR/run)"},
+        {"disk", OPT_TEXT, offsetof(struct options, disk),
+         "directory of the server's files (default $SLUICE_DATA_DIR); what is called postgres* in "
+         "it does not count"},
         {"json", OPT_TEXT, offsetof(struct options, json_file), "write everything to this file"},
         {"summary", OPT_TEXT, offsetof(struct options, summary_file),
          "append the figures that have targets to this file"},
         {"plot", OPT_TEXT, offsetof(struct options, plot_dir),
          "draw percentile curves into this directory (gnuplot)"},
         {"rows", OPT_LIST, offsetof(struct options, rows),
-         "table sizes (initial), rows per transaction (fanout)"},
+         "table sizes (initial), rows per transaction (fanout, bigtx)"},
         {"clients", OPT_LIST, offsetof(struct options, clients),
          "numbers of clients (fanout, park, herd, collapse, storm, own)"},
         {"shapes", OPT_LIST, offsetof(struct options, shapes),
-         "numbers of shapes (unrelated, replicate)"},
+         "numbers of shapes (unrelated, replicate, overlap, restart)"},
         {"seconds", OPT_NUMBER, offsetof(struct options, seconds),
          "length of a measurement (live, idle, serve, unrelated)"},
         {"changes", OPT_NUMBER, offsetof(struct options, changes),
-         "changes in 1,000-row transactions; a tenth of it one by one (tail, replicate)"},
+         "changes in 1,000-row transactions (tail, replicate, disk); a tenth of it one by one"},
         {"rate", OPT_NUMBER, offsetof(struct options, rate),
          "inserts per second (live, unrelated)"},
         {"repeat", OPT_NUMBER, offsetof(struct options, repeat),
-         "how often a case is run (initial, fanout, herd, own); changes (collapse)"},
+         "how often a case is run (initial, fanout, herd, own, overlap); changes (collapse)"},
         {"sse", OPT_FLAG, offsetof(struct options, sse),
          "server-sent events instead of long polls (live, fanout, park)"},
         {"verbose", OPT_FLAG, offsetof(struct options, verbose),
@@ -116,7 +119,10 @@ static void default_options(struct options *o)
         const char *port = getenv("SLUICE_HTTP_PORT"), *data = getenv("SLUICE_DATA_DIR");
         snprintf(url, sizeof url, "http://127.0.0.1:%.10s", port ? port : "3000");
         snprintf(pids, sizeof pids, data ? "%.250s/run" : "", data);
-        *o = (struct options){.url = url, .database_url = getenv("DATABASE_URL"), .pids = pids};
+        *o = (struct options){.url = url,
+                              .database_url = getenv("DATABASE_URL"),
+                              .pids = pids,
+                              .disk = data ? data : ""};
 }
 
 int options_parse(int argc, char **argv, const struct mode *modes, int n_modes, struct options *o)
