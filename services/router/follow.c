@@ -67,6 +67,7 @@ struct follow {
         uint32_t n_stash;
         size_t stash_bytes;
         bool replaying, behind; /* behind: frames are missing */
+        bool peeking;           /* behind only perhaps: it is not known whether there are any */
         struct progress done, acked;
         lsn_t synced; /* as the syncer says */
         bool acking;
@@ -195,7 +196,8 @@ static void on_replay(void *arg, int err, struct bus_msg *reply)
         struct rd rd;
         uint32_t taken = 0;
         rd_init(&rd, ok ? m.replay_ok.frames : SLICE_EMPTY);
-        f->behind = false;
+        bool peeked = ok && f->peeking;
+        f->behind = f->peeking = false;
         while (!rd_at_end(&rd) && !f->behind) {
                 struct bus_frame frame;
                 struct slice bytes = rd_bytes(&rd);
@@ -205,7 +207,7 @@ static void on_replay(void *arg, int err, struct bus_msg *reply)
                         take_batch(f, batch_of_copy(frame.epoch, frame.seq, frame.body));
                 taken++;
         }
-        if (taken == 0) {
+        if (taken == 0 && !peeked) {
                 seek(f, ok ? "frames that are missing are gone" : "the leader does not answer");
         } else if (!f->behind) {
                 drain_stash(f);
@@ -229,7 +231,7 @@ static void begin_replay(struct follow *f)
         SLUICE_ASSERT(encode(&m, &request) == 0);
         if (rpc_send(link->rpc, buf_slice(&request), REPLAY_TIMEOUT_MS, on_replay, link) == 0) {
                 f->replaying = true;
-                count(METRIC_GAPS, 1);
+                count(METRIC_GAPS, f->peeking ? 0 : 1);
         }
         buf_fini(&request);
 }
@@ -299,7 +301,6 @@ static void join(struct follow *f, const struct link *link, const struct msg_hel
         f->leader = (int)link->i;
         gap_adopt(&f->gap, ok->epoch, ok->next_seq);
         drop_stash(f);
-        f->behind = false;
         f->system_id = ok->system_id;
         f->timeline = ok->timeline;
         f->joins++;
@@ -316,6 +317,9 @@ static void join(struct follow *f, const struct link *link, const struct msg_hel
         log_info("stream_joined", "following epoch %" PRIu64 " from batch %" PRIu64 "%s", ok->epoch,
                  ok->next_seq, ok->purge ? "; all shapes are dropped" : "");
         health_leader(true, SVC_ACTIVE, SLICE_EMPTY);
+        /* What was published before we came is not published again by itself. */
+        f->peeking = true;
+        begin_replay(f);
 }
 
 static void on_hello(void *arg, int err, struct bus_msg *reply)

@@ -295,6 +295,14 @@ static void wait_acked(struct leader *l, uint64_t seq)
         pthread_mutex_unlock(&l->lock);
 }
 
+static void wait_replays(struct leader *l, uint32_t n)
+{
+        pthread_mutex_lock(&l->lock);
+        while (l->replays < n)
+                pthread_cond_wait(&l->asked, &l->lock);
+        pthread_mutex_unlock(&l->lock);
+}
+
 static void test_gaps(void **state)
 {
         struct bench b;
@@ -307,12 +315,13 @@ static void test_gaps(void **state)
         assert_int_equal(l->hello.applied_lsn, 0);
         publish(&b, l, 1, 1000, true);
         wait_acked(l, 1);
+        wait_replays(l, 1); /* what it asks for when it joins */
         /* two are lost; the one after them makes it known */
         publish(&b, l, 2, 1100, false);
         publish(&b, l, 3, 1200, false);
         publish(&b, l, 4, 1300, true);
         wait_acked(l, 4);
-        assert_int_equal(l->replays, 1);
+        assert_int_equal(l->replays, 2);
         assert_int_equal(l->ack.applied_lsn, 1300);
         /* twice is once */
         pub_send(l->pub, buf_slice(&l->frames[4]));
@@ -320,6 +329,22 @@ static void test_gaps(void **state)
         publish(&b, l, 5, 1400, true);
         wait_acked(l, 5);
         assert_int_equal(l->hellos >= 1, 1);
+        bench_close(&b);
+}
+
+/* What was published before the router joined is fetched at once, not when more comes. */
+static void test_late(void **state)
+{
+        struct bench b;
+        struct leader *l = &b.leaders[0];
+        (void)state;
+        bench_open(&b);
+        l->epoch = 7;
+        publish(&b, l, 1, 1000, false);
+        publish(&b, l, 2, 1100, false);
+        lead(l, 7, 500, false);
+        wait_acked(l, 2);
+        assert_int_equal(l->ack.applied_lsn, 1100);
         bench_close(&b);
 }
 
@@ -339,10 +364,10 @@ static void test_another_leader(void **state)
         pthread_mutex_unlock(&old->lock);
         lead(new, 9, 1000, false);
         publish(&b, new, 1, 1100, true);
-        wait_acked(new, 0); /* joined; the frame that announced it is asked for again by nobody */
+        wait_acked(new, 1); /* the frame that announced it is asked for again */
         assert_int_equal(new->hello.applied_lsn, 1000);
         assert_int_equal(new->hello.system_id, 5);
-        publish(&b, new, 2, 1200, true); /* 1 is missing, and replayed */
+        publish(&b, new, 2, 1200, true);
         wait_acked(new, 2);
 
         /* what is missing is gone: said hello again */
@@ -385,6 +410,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_gaps),
+                cmocka_unit_test(test_late),
                 cmocka_unit_test(test_another_leader),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
