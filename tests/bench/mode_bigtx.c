@@ -102,8 +102,7 @@ static double seconds(uint64_t from_ns, uint64_t to_ns)
 
 static void report(const struct bigtx *t, const char *label, uint64_t reference_ns)
 {
-        double after = seconds(t->committed_ns, t->seen_ns),
-               reference = (double)reference_ns / 1e9;
+        double after = seconds(t->committed_ns, t->seen_ns), reference = (double)reference_ns / 1e9;
         report_table(t->b->report,
                      "one transaction to one live client, against pg_recvlogical draining the same "
                      "WAL",

@@ -16,8 +16,8 @@
 enum { DEFAULT_CHANGES = 1000000, KEYS = 1000, SECONDS = 900, BLOCK_BYTES = 512 };
 
 static const struct column columns[] = {
-        {"changes", "changes", 0},       {"read_mb", "read MB", 1},
-        {"disk_mb", "disk MB", 1},       {"wal_mb", "WAL MB", 1},
+        {"changes", "changes", 0},         {"read_mb", "read MB", 1},
+        {"disk_mb", "disk MB", 1},         {"wal_mb", "WAL MB", 1},
         {"disk_per_read", "disk/read", 2}, {"disk_per_wal", "disk/WAL", 2},
 };
 

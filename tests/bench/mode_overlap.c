@@ -17,7 +17,7 @@ static const struct list_of_numbers default_shapes = {5, {100, 500, 1000, 1500, 
 static const struct target target = {AT_MOST, "ms", 150, 50};
 
 static const struct column columns[] = {
-        {"shapes", "shapes", 0},   {"clients", "clients", 0},      {"last_ms", "last ms", 1},
+        {"shapes", "shapes", 0},   {"clients", "clients", 0},    {"last_ms", "last ms", 1},
         {"most_ms", "most ms", 1}, {"ratio", "last/1 shape", 1},
 };
 

@@ -144,9 +144,8 @@ static void one_kill(struct restart *r, const char *which)
         snprintf(label, sizeof label, "%llu shapes, kill -9 %s", (unsigned long long)r->shapes,
                  which[0] ? which : "all");
         report_row(b->report, label,
-                   (double[]){(double)r->shapes,
-                              (double)(r->probe.answered_ns - killed_ns) / 1e6, whole_s * 1e3,
-                              pss_mb(b, "router"), pss_mb(b, "edge")});
+                   (double[]){(double)r->shapes, (double)(r->probe.answered_ns - killed_ns) / 1e6,
+                              whole_s * 1e3, pss_mb(b, "router"), pss_mb(b, "edge")});
         report_claim(b->report, &target, whole_s, "restart, %s: until it serves all", label);
 }
 
@@ -161,8 +160,9 @@ void mode_restart(struct bench *b)
                 fail("restart: --pids or SLUICE_DATA_DIR must name the directory of pid files");
         db_create_items(b, "items", 0);
         make_shape(&r);
-        report_table(b->report, "from kill -9 until a shape is served, and with the row written "
-                                "after it",
+        report_table(b->report,
+                     "from kill -9 until a shape is served, and with the row written "
+                     "after it",
                      columns, sizeof columns / sizeof *columns);
         for (int i = 0; i < shapes->count; i++) {
                 maker_make(&others, shapes->at[i]);

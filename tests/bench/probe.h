@@ -22,9 +22,9 @@ struct probe {
         char path[PROBE_PATH_BYTES];
         uint64_t wanted_id;
         int status;
-        bool has_row;                    /* this answer */
-        bool done;                       /* the row was there */
-        uint64_t answered_ns, found_ns;  /* the first 200; the first 200 with the row; 0 before */
+        bool has_row;                   /* this answer */
+        bool done;                      /* the row was there */
+        uint64_t answered_ns, found_ns; /* the first 200; the first 200 with the row; 0 before */
 };
 
 /* `definition` as for a shape_client. The struct stays where it is until probe_close(). */
