@@ -96,6 +96,33 @@ int peers_ack(struct peers *p, const struct msg_ack *ack, const struct window *w
         return 0;
 }
 
+void peers_saw(struct peers *p, uint64_t router, uint64_t now_ms)
+{
+        SLUICE_ASSERT(router < p->n);
+        p->list[router].seen_ms = now_ms;
+}
+
+static bool is_silent(const struct peer *peer, uint64_t since_ms)
+{
+        return peer->heard && peer->seen_ms < since_ms;
+}
+
+uint32_t peers_forget_silent(struct peers *p, uint64_t since_ms)
+{
+        uint32_t silent = UINT32_MAX;
+        bool others = false;
+        for (uint32_t i = 0; i < p->n; i++) {
+                if (is_silent(&p->list[i], since_ms))
+                        silent = i;
+                else if (p->list[i].heard)
+                        others = true;
+        }
+        if (silent == UINT32_MAX || !others)
+                return UINT32_MAX;
+        p->list[silent].heard = false;
+        return silent;
+}
+
 uint64_t peers_acked_seq(const struct peers *p)
 {
         uint64_t least = UINT64_MAX;

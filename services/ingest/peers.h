@@ -1,9 +1,10 @@
 /* The routers that follow the stream: what each has, where each begins, and how far the stream may
  * be forgotten. Pure bookkeeping for one epoch, one thread.
  *
- * A configured router that has not said hello in this epoch has no say in the window (a dead router
- * must not stop the others for ever; it will say hello, and if the window is gone for it the stream
- * starts again from the slot), but it has its say in what Postgres may forget (I3, see feedback.h).
+ * A configured router that has not said hello in this epoch, or has fallen silent since, has no say
+ * in the window (a dead router must not stop the others for ever; it will say hello, and if the
+ * window is gone for it the stream starts again from the slot), but it has its say in what Postgres
+ * may forget (I3, see feedback.h).
  */
 #ifndef SERVICES_INGEST_PEERS_H
 #define SERVICES_INGEST_PEERS_H
@@ -18,7 +19,8 @@
 enum { PEERS_MAX = 256 };
 
 struct peer {
-        bool heard; /* said hello in this epoch */
+        bool heard;       /* said hello in this epoch */
+        uint64_t seen_ms; /* when it said something last */
         uint64_t acked_seq;
         lsn_t applied, synced;
 };
@@ -64,6 +66,12 @@ enum hello_verdict peers_hello(struct peers *p, const struct msg_hello *hello,
 /* 0; ERR_NOTFOUND: another epoch, or the router must say hello first; ERR_RANGE: it claims what was
  * never published. */
 int peers_ack(struct peers *p, const struct msg_ack *ack, const struct window *window, lsn_t reach);
+
+/* The router has just said something that was accepted. */
+void peers_saw(struct peers *p, uint64_t router, uint64_t now_ms);
+/* Who has said nothing since `since_ms` must say hello again; unless nobody else has said anything
+ * either. Returns one of them, or UINT32_MAX; call again for the next. */
+uint32_t peers_forget_silent(struct peers *p, uint64_t since_ms);
 
 /* Last frame that every router heard of has applied; 0 when none has been heard of. */
 uint64_t peers_acked_seq(const struct peers *p);

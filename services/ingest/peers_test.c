@@ -232,6 +232,40 @@ static void test_confirm(void **state)
         }
 }
 
+/* Who is silent while others are not has no say any more, until it says hello again; but still in
+ * what Postgres may forget. */
+static void test_silent(void **state)
+{
+        (void)state;
+        struct peers p = {0};
+        struct msg_hello_ok ok;
+        struct window *w = window_new(1000, 16, TERM.start);
+        peers_begin(&p, 3, &TERM);
+        for (uint64_t i = 0; i < 2; i++) {
+                struct msg_hello hello = hello_of(i, 100, 100);
+                assert_int_equal(peers_hello(&p, &hello, w, TERM.start, &ok), HELLO_FOLLOW);
+                peers_saw(&p, i, 1000);
+        }
+        push(w, 200);
+        struct msg_ack ack = {MSG_ack, 0, TERM.epoch, 1, 200, 200};
+        assert_int_equal(peers_ack(&p, &ack, w, (lsn_t){200}), 0);
+        assert_int_equal(peers_forget_silent(&p, 2000), UINT32_MAX); /* both are: nobody waits */
+        peers_saw(&p, 0, 2000);
+        assert_int_equal(peers_acked_seq(&p), 0);
+        assert_int_equal(peers_forget_silent(&p, 1000), UINT32_MAX);
+        assert_int_equal(peers_forget_silent(&p, 2000), 1);
+        assert_int_equal(peers_forget_silent(&p, 2000), UINT32_MAX);
+        assert_int_equal(peers_heard(&p), 1);
+        assert_int_equal(peers_acked_seq(&p), 1);
+        assert_int_equal(feedback_confirm(&p).v, TERM.start.v);
+        ack.router = 1;
+        assert_int_equal(peers_ack(&p, &ack, w, (lsn_t){200}), ERR_NOTFOUND);
+        struct msg_hello again = hello_of(1, 100, 100);
+        assert_int_equal(peers_hello(&p, &again, w, (lsn_t){200}, &ok), HELLO_FOLLOW);
+        assert_int_equal(ok.next_seq, 1);
+        window_free(w);
+}
+
 static void test_status(void **state)
 {
         (void)state;
@@ -253,7 +287,8 @@ int main(void)
                 cmocka_unit_test(test_hello),         cmocka_unit_test(test_purge),
                 cmocka_unit_test(test_slot_made_now), cmocka_unit_test(test_later_epoch),
                 cmocka_unit_test(test_restart),       cmocka_unit_test(test_ack),
-                cmocka_unit_test(test_confirm),       cmocka_unit_test(test_status),
+                cmocka_unit_test(test_confirm),       cmocka_unit_test(test_silent),
+                cmocka_unit_test(test_status),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ enum {
         HOLD_MS = 2,
         QUIET_MS = 100,
         GRACE_MS = 5000,
+        SILENT_MS = 3000, /* routers say something every second */
         REMIND_MS = 1000, /* a last frame that was lost is noticed by nobody: say it again */
         RESTART_EVERY_MS = 1000,
         MIN_FRAMES = 16,
@@ -67,8 +68,26 @@ static bool may_release(const struct stream *s)
         return clock_mono_ms() - s->began_ms >= GRACE_MS && !window_has_room(s->window);
 }
 
+/* A router that is stopped or dead would hold the window for ever. What it misses stays in the
+ * slot. */
+static void forget_silent(struct stream *s)
+{
+        uint32_t router;
+        uint64_t now = clock_mono_ms();
+        uint64_t since = now > SILENT_MS ? now - SILENT_MS : 0;
+        while ((router = peers_forget_silent(&s->peers, since)) != UINT32_MAX) {
+                log_warning("router_silent",
+                            "router %u has said nothing for %d s and the window is full: the "
+                            "others go on without it",
+                            (unsigned)router, SILENT_MS / 1000);
+                metric_set(METRIC_OF(routers), peers_heard(&s->peers));
+        }
+}
+
 static void release(struct stream *s)
 {
+        if (!window_has_room(s->window))
+                forget_silent(s);
         if (may_release(s))
                 window_release(s->window, peers_acked_seq(&s->peers));
         show_window(s);
@@ -369,6 +388,7 @@ bool stream_hello(struct stream *s, const struct msg_hello *m, union msg *ok, st
         }
         switch (peers_hello(&s->peers, m, s->window, batch_reach(s->batch), &ok->hello_ok)) {
         case HELLO_FOLLOW:
+                peers_saw(&s->peers, m->router, clock_mono_ms());
                 log_hello(m, &ok->hello_ok);
                 metric_set(METRIC_OF(routers), peers_heard(&s->peers));
                 settle(s);
@@ -398,6 +418,7 @@ bool stream_ack(struct stream *s, const struct msg_ack *m, struct refusal *no)
                                                  "another epoch, or not introduced: say hello"};
                 return false;
         }
+        peers_saw(&s->peers, m->router, clock_mono_ms());
         settle(s);
         return true;
 }

@@ -5,7 +5,7 @@
  * the replication connection is not read and WAL waits in the slot (I7). Frames are dropped when
  * every router heard of in this epoch has applied them. A configured router not heard of holds the
  * window for GRACE_MS after the epoch's start, so that all can find their place, and later only as
- * long as there is room.
+ * long as there is room; so does one that has said nothing for SILENT_MS while others have.
  *
  * When to cut a batch: when it is full, or when the socket has run dry and no transaction is open.
  * A transaction that is open is about to be followed by the rest of itself; only if whole
