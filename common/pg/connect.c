@@ -169,14 +169,16 @@ static const char *const transport_defaults[][2] = {
 
 /* The settings that decide how values look as text (protocol §3.3), and those that the role or the
  * database may have set to something that breaks us. Without row_security a query fails where
- * policies would hide rows from it: the stream knows none, and a snapshot must not either. */
+ * policies would hide rows from it: the stream knows none, and a snapshot must not either. What we
+ * commit is to be on the server's disk, whatever others are content with (pg_put_commit_durably());
+ * no standby is waited for. */
 static const struct {
         const char *name, *value;
 } session_settings[] = {
         {"bytea_output", "hex"},       {"DateStyle", "ISO, DMY"},
         {"TimeZone", "UTC"},           {"extra_float_digits", "1"},
         {"IntervalStyle", "iso_8601"}, {"standard_conforming_strings", "on"},
-        {"row_security", "off"},
+        {"row_security", "off"},       {"synchronous_commit", "local"},
 };
 
 static void put_option(struct buf *out, const char *name, const char *value)
@@ -209,6 +211,14 @@ void pg_put_local_settings(struct buf *out, const struct pg_options *o)
                            session_settings[i].value);
         buf_printf(out, "SET LOCAL statement_timeout = %u; SET LOCAL lock_timeout = %u; ",
                    o->statement_timeout_ms, o->lock_timeout_ms);
+}
+
+void pg_put_commit_durably(struct buf *out, lsn_t seen)
+{
+        buf_printf(out,
+                   "SELECT CASE WHEN pg_catalog.pg_current_wal_flush_lsn() < '%X/%X' THEN "
+                   "pg_catalog.pg_logical_emit_message(true, 'sluice', 'snapshot') END; COMMIT",
+                   (unsigned)(seen.v >> 32), (unsigned)(seen.v & UINT32_MAX));
 }
 
 static void fill_params(struct params *p, const struct pg_options *o, const PQconninfoOption *info,

@@ -42,6 +42,12 @@ int pg_connect(const struct pg_options *o, PGconn **out, enum pg_failure *failur
 /* "SET LOCAL …; " for all that a session of our own has been given by pg_connect(); nothing unless
  * `pooled`. */
 void pg_put_local_settings(struct buf *out, const struct pg_options *o);
+/* Ends a transaction, READ ONLY or not, that may have seen what a crash of the server would undo:
+ * with synchronous_commit=off a transaction is visible before its WAL is on disk. After a success
+ * all WAL before `seen` is; mostly it was already, and nothing is written. It is the same
+ * transaction that saw and that waits, so no crash can have come in between, not even behind a
+ * pooler. */
+void pg_put_commit_durably(struct buf *out, lsn_t seen);
 /* One line of the connection's or the result's error, whitespace folded, "ERROR:" prefix removed.
  */
 void pg_error_line(const char *message, struct buf *out);

@@ -180,7 +180,7 @@ static int session_settings(struct setup *s)
         int err = run(s, "SET client_connection_check_interval = 2000", NULL, NULL);
         if (err == ERR_CANCELLED)
                 return err;
-        return run(s, "SET idle_session_timeout = 0; SET synchronous_commit = local", NULL, NULL);
+        return run(s, "SET idle_session_timeout = 0", NULL, NULL);
 }
 
 /* ---- check server */

@@ -216,6 +216,8 @@ int run_read_rows(struct run *run)
         if (!run->job->only_end)
                 err = copy_rows(&rows);
         if (!err)
+                err = run_commit(run);
+        if (!err)
                 err = put_snapshot_end(&rows);
         rows_fini(&rows);
         return err;

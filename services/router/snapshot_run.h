@@ -27,8 +27,12 @@ struct run {
 int run_try_snapshot(struct run *run);
 /* Whether the table is still what the shape believes, seen from inside the transaction. */
 int run_check_table(struct run *run);
-/* "COMMIT" or "ROLLBACK": nothing was written, so a failure only costs the connection. */
-void run_close_transaction(struct run *run, const char *how);
+/* After 0 no crash of the database can undo what the snapshot saw: only then may it be said to be
+ * complete. */
+int run_commit(struct run *run);
+/* Rolls back what was not committed: nothing was written, so a failure only costs the connection.
+ */
+void run_close_transaction(struct run *run);
 
 struct pgwait run_wait_ms(const struct run *run, uint64_t ms);
 /* What becomes of the job and of the connection when a statement has failed; returns err. */
@@ -40,7 +44,7 @@ int run_sink_said(struct run *run, int err);
 
 /* ---- snapshot_rows.c */
 
-/* The rows and snapshot-end. */
+/* The rows, the commit, snapshot-end. */
 int run_read_rows(struct run *run);
 
 #endif

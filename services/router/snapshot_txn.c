@@ -127,7 +127,19 @@ static int open_transaction(struct run *run)
         return err;
 }
 
-void run_close_transaction(struct run *run, const char *how)
+int run_commit(struct run *run)
+{
+        struct buf sql;
+        buf_init(&sql, SQL_MAX_BYTES);
+        pg_put_commit_durably(&sql, run->snapshot.insert_lsn);
+        int err = execute(run, buf_cstr(&sql), NULL);
+        buf_fini(&sql);
+        if (!err)
+                run->in_transaction = false;
+        return err;
+}
+
+void run_close_transaction(struct run *run)
 {
         struct snapshot_reader *r = run->reader;
         struct pgwait w = {.deadline_ms = clock_mono_ms() + SNAPSHOT_STATEMENT_TIMEOUT_MS,
@@ -137,7 +149,7 @@ void run_close_transaction(struct run *run, const char *how)
                 return;
         run->in_transaction = false;
         buf_init(&unused, 0);
-        if (pgwait_exec(r->conn, &w, how, 0, NULL, NULL, NULL, &unused) != 0)
+        if (pgwait_exec(r->conn, &w, "ROLLBACK", 0, NULL, NULL, NULL, &unused) != 0)
                 snapshot_disconnect(r);
         buf_fini(&unused);
 }
@@ -227,7 +239,7 @@ int run_try_snapshot(struct run *run)
         if (!err)
                 err = judge_snapshot(run);
         if (err)
-                run_close_transaction(run, "ROLLBACK");
+                run_close_transaction(run);
         return err;
 }
 

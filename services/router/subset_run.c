@@ -9,7 +9,9 @@
  * The writer is asked what it has routed that the snapshot does not see (subset_seen.h). When there
  * is something, all is done again from BEGIN on, until a snapshot sees that.
  *
- * The rows. */
+ * The rows.
+ *
+ * COMMIT, when what the snapshot saw is on the database's disk: the client keeps these rows. */
 #include "services/router/subset_run.h"
 
 #include <string.h>
@@ -167,6 +169,18 @@ static void end_transaction(struct run *run)
         if (pgwait_exec(run->r->conn, &w, "ROLLBACK", 0, NULL, NULL, NULL, &unused) != 0)
                 subset_disconnect(run->r);
         buf_fini(&unused);
+}
+
+static int commit(struct run *run)
+{
+        struct buf sql;
+        buf_init(&sql, 1024);
+        pg_put_commit_durably(&sql, run->snapshot.insert_lsn);
+        int err = execute(run, buf_cstr(&sql), NULL);
+        buf_fini(&sql);
+        if (!err)
+                run->in_transaction = false;
+        return err;
 }
 
 /* A connection that was idle may have died unnoticed; then a new one is tried, once. */
@@ -450,6 +464,8 @@ static int run_steps(struct run *run)
                 return err;
         put_metadata(run);
         err = select_rows(run);
+        if (!err)
+                err = commit(run);
         return err ? err : put_end(run);
 }
 
