@@ -17,14 +17,22 @@ int pgwait_adopt(PGconn *conn)
         return PQsetnonblocking(conn, 1) == 0 ? 0 : ERR_CLOSED;
 }
 
-static int poll_timeout_ms(const struct pgwait *w)
+/* UINT64_MAX: no deadline. */
+static uint64_t left_ms(const struct pgwait *w)
 {
         if (w->deadline_ms == PGWAIT_NO_DEADLINE)
-                return -1;
+                return UINT64_MAX;
         uint64_t now = clock_mono_ms();
-        if (now >= w->deadline_ms)
-                return 0;
-        uint64_t left = w->deadline_ms - now;
+        return now < w->deadline_ms ? w->deadline_ms - now : 0;
+}
+
+static int poll_timeout_ms(const struct pgwait *w)
+{
+        uint64_t left = left_ms(w);
+        if (w->silence_ms > 0 && w->silence_ms < left)
+                left = w->silence_ms;
+        if (left == UINT64_MAX)
+                return -1;
         return left < INT32_MAX ? (int)left : INT32_MAX;
 }
 

@@ -12,6 +12,7 @@ enum { PGWAIT_NO_DEADLINE = 0, PGWAIT_NO_FD = -1 };
 
 struct pgwait {
         uint64_t deadline_ms; /* by clock_mono_ms(); PGWAIT_NO_DEADLINE: none */
+        uint64_t silence_ms;  /* the server may send nothing for so long; 0: for ever */
         int wake_fd;          /* readable: give up with ERR_CANCELLED; PGWAIT_NO_FD: none */
         size_t copied;        /* bytes that pgwait_copy_line() has given with it */
 };

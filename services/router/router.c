@@ -56,6 +56,12 @@ const struct knob router_knobs[] = {
          "the most that the shape logs may take on disk"},
         {"SLUICE_SNAPSHOT_CONNECTIONS", NULL, KNOB_U64, "4", 1, 256, AT(snapshot_connections),
          "connections to the database for initial snapshots"},
+        {"SLUICE_SNAPSHOT_STALL_TIMEOUT", NULL, KNOB_DURATION, "5m", 100, 86400000,
+         AT(snapshot_stall_ms),
+         "how long a snapshot waits for the database to send more of its rows, once some have "
+         "come"},
+        {"SLUICE_SNAPSHOT_TIMEOUT", NULL, KNOB_DURATION, "1440m", 0, INT32_MAX, AT(snapshot_ms),
+         "statement_timeout of a snapshot's rows; 0: none"},
         {"SLUICE_SUBSET_CONNECTIONS", NULL, KNOB_U64, "4", 1, 64, AT(subset_connections),
          "connections to the database for subsets of shapes"},
         {"SLUICE_SUBSET_MAX_BYTES", NULL, KNOB_BYTES, "64m", 1024, 512 << 20, AT(subset_max_bytes),
@@ -286,6 +292,8 @@ static int open_snapshots(const struct router_conf *c, struct buf *why)
                                      .chunk_bytes = c->chunk_bytes,
                                      .batch_bytes = SNAPSHOT_BATCH_BYTES,
                                      .first_row_timeout_ms = FIRST_ROW_TIMEOUT_MS,
+                                     .silence_ms = (uint32_t)c->snapshot_stall_ms,
+                                     .timeout_ms = (uint32_t)c->snapshot_ms,
                                      .max_queue = MAX_JOBS,
                                      .publication = router.publication};
         return snapshot_pool_open(&router.snapshots, &o, &sink, why);

@@ -16,8 +16,9 @@ struct router_conf {
         const char *changes_urls, *control_urls;
         const char *notices_url, *fetch_url;
         const char *stream_id;
-        uint64_t chunk_bytes, map_bytes, snapshot_connections, subset_connections, subset_max_bytes,
-                schema_period_ms, schema_glance_ms, max_shapes;
+        uint64_t chunk_bytes, map_bytes, snapshot_connections, snapshot_stall_ms, snapshot_ms,
+                subset_connections, subset_max_bytes, schema_period_ms, schema_glance_ms,
+                max_shapes;
 };
 
 extern const struct knob router_knobs[];

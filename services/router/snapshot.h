@@ -67,6 +67,8 @@ struct snapshot_options {
         uint64_t chunk_bytes;          /* SLUICE_CHUNK_BYTES */
         uint32_t batch_bytes;          /* rows() is called about every so many bytes */
         uint32_t first_row_timeout_ms; /* 30 s in the protocol */
+        uint32_t silence_ms; /* then the server may send nothing for so long; 0: for ever */
+        uint32_t timeout_ms; /* what the server may spend on all rows; 0: any time */
         uint32_t max_queue;
         const char *publication; /* the table must be in it, seen from the snapshot; NULL: not asked
                                     for. Outlives the pool */

@@ -177,7 +177,8 @@ static struct table *describe(PGconn *db, const char *name)
         return t;
 }
 
-static void open_env(struct env *e, void *db, const char *table, uint64_t chunk_bytes)
+static void open_limited(struct env *e, void *db, const char *table, uint64_t chunk_bytes,
+                         uint32_t silence_ms, uint32_t timeout_ms)
 {
         *e = (struct env){.db = db};
         sink_init(&e->sink);
@@ -193,6 +194,8 @@ static void open_env(struct env *e, void *db, const char *table, uint64_t chunk_
                                      .chunk_bytes = chunk_bytes,
                                      .batch_bytes = 1000,
                                      .first_row_timeout_ms = 1500,
+                                     .silence_ms = silence_ms,
+                                     .timeout_ms = timeout_ms,
                                      .max_queue = 2};
         struct buf why;
         buf_init(&why, 1024);
@@ -203,6 +206,11 @@ static void open_env(struct env *e, void *db, const char *table, uint64_t chunk_
         for (uint32_t i = 0; i < e->table->n_columns; i++)
                 all[i] = i;
         e->projection = projection_new(e->table, all, e->table->n_columns, REPLICA_DEFAULT);
+}
+
+static void open_env(struct env *e, void *db, const char *table, uint64_t chunk_bytes)
+{
+        open_limited(e, db, table, chunk_bytes, 0, 0);
 }
 
 static void close_env(struct env *e)
@@ -383,6 +391,52 @@ static void fails_in_the_middle(void **state)
         close_env(&e);
 }
 
+static void expect_no_statement(void *db, const char *like)
+{
+        char sql[256];
+        snprintf(sql, sizeof(sql),
+                 "select count(*) from pg_stat_activity where application_name = 'sluice-snapshot'"
+                 " and state = 'active' and query like '%%%s%%'",
+                 like);
+        while (test_db_number(db, sql))
+                continue;
+}
+
+/* Rows have come, and then the server sends nothing more: for as long as it may, and no longer. */
+static void stalls_in_the_middle(void **state)
+{
+        struct env e;
+        test_db_sql(*state, "create table t (id int primary key, v text);"
+                            "insert into t select n, repeat('x', 1000)"
+                            " from generate_series(1, 100) n; analyze t");
+        open_limited(&e, *state, "t", 16 << 20, 1000, 0);
+        submit(&e, "id < 100 or pg_sleep(62) is not null", false);
+        expect_failure(&e, 503, "Snapshot query took too long to return data (cancelled after ");
+        assert_true(e.sink.blocked && !e.sink.ended);
+        expect_no_statement(*state, "pg_sleep(62)");
+        e.sink.failed = false;
+        e.sink.n_chunks = 0;
+        buf_reset(&e.sink.chunks[0]);
+        submit(&e, "id = 7", false); /* the worker is as good as new */
+        await(&e.sink, &e.sink.ended);
+        close_env(&e);
+}
+
+/* Rows come all the time, and it takes too long for all that. */
+static void takes_too_long(void **state)
+{
+        struct env e;
+        test_db_sql(*state, "create table t (id int primary key, v text);"
+                            "insert into t select n, repeat('x', 3000)"
+                            " from generate_series(1, 600) n; analyze t");
+        open_limited(&e, *state, "t", 16 << 20, 0, 1500);
+        submit(&e, "pg_sleep(0.02) is not null", false);
+        expect_failure(&e, 503, "Snapshot query took too long to return data (cancelled after ");
+        assert_true(e.sink.blocked && !e.sink.ended);
+        expect_no_statement(*state, "pg_sleep(0.02)");
+        close_env(&e);
+}
+
 /* The server ends the connection while rows flow. */
 static void loses_connection_in_the_middle(void **state)
 {
@@ -443,10 +497,7 @@ static void failures(void **state)
         expect_failure(&e, 503, "(cancelled after 1500ms)");
         close_env(&e);
         /* The server was told, too: the statement goes away long before its minute is over. */
-        while (test_db_number(*state,
-                              "select count(*) from pg_stat_activity where state = 'active'"
-                              " and query like '%pg_sleep(60)%' and pid <> pg_backend_pid()"))
-                continue;
+        expect_no_statement(*state, "pg_sleep(60)");
 }
 
 static void locked_table(void **state)
@@ -661,6 +712,7 @@ int main(void)
                 DB_TEST(only_the_end),         DB_TEST(chunks),
                 DB_TEST(one_form_of_values),   DB_TEST(escapes),
                 DB_TEST(fails_in_the_middle),  DB_TEST(loses_connection_in_the_middle),
+                DB_TEST(stalls_in_the_middle), DB_TEST(takes_too_long),
                 DB_TEST(younger_snapshots),    DB_TEST(failures),
                 DB_TEST(locked_table),         DB_TEST(changed_tables),
                 DB_TEST(unaffected_table),     DB_TEST(locked_against_rewriting),

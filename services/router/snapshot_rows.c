@@ -117,12 +117,12 @@ static int send_copy(struct rows *rows, const struct pgwait *w)
         return sent ? pgwait_flush(conn, w) : ERR_CLOSED;
 }
 
-/* The first row did not come in time, somebody wants the worker back, or the connection is lost. */
-static int rows_stopped(struct run *run, int err)
+/* A row did not come in time, somebody wants the worker back, or the connection is lost. */
+static int rows_stopped(struct run *run, int err, uint64_t after_ms)
 {
         run_statement_failed(run, err, "", 0);
         if (err == ERR_TIMEOUT)
-                trouble_slow_query(&run->trouble, run->reader->options->first_row_timeout_ms);
+                trouble_slow_query(&run->trouble, after_ms);
         return err;
 }
 
@@ -148,20 +148,26 @@ static int finish_copy(struct run *run, int err, uint64_t started_ms)
         return err;
 }
 
-/* Up to the last row. The deadline is for the first one (protocol §4.7); whether more come is up to
- * the table and the filter. */
-static int receive_rows(struct rows *rows, struct pgwait *w)
+/* Up to the last row. The deadline is for the first one (protocol §4.7). Afterwards a table may
+ * take as long as it is large, but a server that stands still holds back the vacuum of all its
+ * tables for nothing. */
+static int receive_rows(struct rows *rows, struct pgwait *w, uint64_t started_ms)
 {
         struct run *run = rows->run;
+        const struct snapshot_options *o = run->reader->options;
         for (;;) {
                 char *line = NULL;
                 size_t len;
                 int err = pgwait_copy_line(run->reader->conn, w, &line, &len);
                 if (err)
-                        return rows_stopped(run, err);
+                        return rows_stopped(run, err,
+                                            w->deadline_ms == PGWAIT_NO_DEADLINE
+                                                    ? clock_mono_ms() - started_ms
+                                                    : o->first_row_timeout_ms);
                 if (!line)
                         return 0;
                 w->deadline_ms = PGWAIT_NO_DEADLINE;
+                w->silence_ms = o->silence_ms;
                 err = add_row(rows, line, len);
                 PQfreemem(line);
                 if (err)
@@ -178,10 +184,10 @@ static int copy_rows(struct rows *rows)
         if (!err)
                 err = pgwait_ready(run->reader->conn, &w);
         if (err)
-                return rows_stopped(run, err);
+                return rows_stopped(run, err, run->reader->options->first_row_timeout_ms);
         PGresult *res = PQgetResult(run->reader->conn);
         if (PQresultStatus(res) == PGRES_COPY_OUT)
-                err = receive_rows(rows, &w);
+                err = receive_rows(rows, &w, started_ms);
         else
                 err = copy_failed(run, res, started_ms);
         PQclear(res);

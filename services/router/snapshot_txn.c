@@ -75,6 +75,7 @@ static struct pg_options connection_options(const struct run *run)
                                    .application_name = "sluice-snapshot",
                                    .kind = PG_NORMAL,
                                    .connect_timeout_s = CONNECT_TIMEOUT_S,
+                                   .statement_timeout_ms = o->timeout_ms,
                                    .lock_timeout_ms = LOCK_TIMEOUT_MS,
                                    .pooled = o->pooled};
 }
