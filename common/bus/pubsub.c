@@ -151,8 +151,9 @@ void sub_close(struct sub *s)
         if (!s)
                 return;
         CHECK_OBJ(s, SUB_MAGIC);
-        redial_close(s->redial);
+        redial_stop(s->redial);
         nng_close(s->socket);
+        redial_free(s->redial);
         if (s->aio) {
                 nng_aio_stop(s->aio);
                 nng_aio_free(s->aio);

@@ -79,6 +79,7 @@ int redial_open(struct redial **out, nng_socket socket, const char *url, struct 
         if (err)
                 return err;
         struct redial *r = mem_new(struct redial);
+        *out = r; /* NNG knows it from here on, also when something fails */
         *r = (struct redial){
                 .magic = REDIAL_MAGIC, .socket = socket, .url = slice_dup_cstr(slice_cstr(url))};
         int rv = nng_aio_alloc(&r->aio, look, r);
@@ -90,25 +91,28 @@ int redial_open(struct redial **out, nng_socket socket, const char *url, struct 
                 rv = dial(r);
         if (rv != 0) {
                 buf_printf(why, "cannot dial %s: %s", url, nng_strerror(rv));
-                redial_close(r);
                 return bus_err(rv);
         }
-        *out = r;
         nng_sleep_aio(LOOK_EVERY_MS, r->aio);
         return 0;
 }
 
-void redial_close(struct redial *r)
+void redial_stop(struct redial *r)
 {
         if (!r)
                 return;
         CHECK_OBJ(r, REDIAL_MAGIC);
-        if (r->aio) {
+        if (r->aio)
                 nng_aio_stop(r->aio);
+}
+
+void redial_free(struct redial *r)
+{
+        if (!r)
+                return;
+        CHECK_OBJ(r, REDIAL_MAGIC);
+        if (r->aio)
                 nng_aio_free(r->aio);
-        }
-        (void)nng_pipe_notify(r->socket, NNG_PIPE_EV_ADD_POST, NULL, NULL);
-        (void)nng_pipe_notify(r->socket, NNG_PIPE_EV_REM_POST, NULL, NULL);
         r->magic = 0;
         mem_free(r->url);
         mem_free(r);

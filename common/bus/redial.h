@@ -10,10 +10,13 @@
 
 struct redial;
 
-/* Dials in the background until redial_close(), which comes before the socket's. On failure *why
- * has a line. */
+/* Dials in the background until redial_stop(). On failure *why has a line, and *out is what there
+ * is, to be stopped and freed as ever, or NULL. */
 int redial_open(struct redial **out, nng_socket socket, const char *url, struct buf *why);
-/* NULL is allowed. */
-void redial_close(struct redial *r);
+/* Comes before the socket is closed. NULL is allowed. */
+void redial_stop(struct redial *r);
+/* Comes after: NNG may be in the middle of telling us of a connection until the socket is closed.
+ * NULL is allowed. */
+void redial_free(struct redial *r);
 
 #endif

@@ -139,8 +139,9 @@ void rpc_client_close(struct rpc_client *c)
         pthread_mutex_lock(&c->mutex);
         c->closing = true;
         pthread_mutex_unlock(&c->mutex);
-        redial_close(c->redial);
+        redial_stop(c->redial);
         nng_close(c->socket);
+        redial_free(c->redial);
         for (uint32_t i = 0; i < c->n_slots; i++)
                 nng_aio_stop(c->slots[i].aio);
         for (uint32_t i = 0; i < c->n_slots; i++)

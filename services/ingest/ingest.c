@@ -92,7 +92,7 @@ static void on_wal_seen(void *arg)
         metric_set(METRIC_OF(slot_retained), (int64_t)(f->end.v - f->kept_from.v));
         metric_set(METRIC_OF(slot_lag), (int64_t)(f->end.v - f->confirmed.v));
         mem_free(f);
-        if (stream_epoch(self.stream) == 0)
+        if (!self.stream || stream_epoch(self.stream) == 0)
                 return;
         show_lag(INGEST_METRIC_published_lag, INGEST_METRIC_published_lag_ms,
                  stream_received(self.stream), now);
@@ -199,5 +199,6 @@ void ingest_stop(void)
         control_close(self.control);
         repl_free(self.repl);
         stream_free(self.stream);
+        self.stream = NULL; /* a look at the WAL may still be in the loop's queue */
         pub_close(self.pub);
 }
