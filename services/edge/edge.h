@@ -9,6 +9,7 @@
 #include "services/edge/admission.h"
 #include "services/edge/encoder.h"
 #include "services/edge/http.h"
+#include "services/edge/secret.h"
 #include "services/edge/upstream.h"
 
 struct edge_conf {
@@ -86,7 +87,7 @@ static inline void edge_count(enum edge_metric m, int64_t by)
 
 struct edge {
         const struct edge_conf *conf;
-        struct slice secret; /* empty: insecure */
+        struct secret secret;
         struct admission admission;
         struct upstream *upstream;
         struct encoder *encoder;

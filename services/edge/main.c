@@ -94,13 +94,13 @@ static const struct upstream_callbacks upstream_callbacks = {.on_frame = on_fram
 /* §8: exactly one of the two. */
 static int check_secret(struct buf *why)
 {
-        edge.secret = slice_cstr(conf.secret);
-        if (edge.secret.len && conf.insecure) {
+        secret_init(&edge.secret, slice_cstr(conf.secret));
+        if (edge.secret.wanted && conf.insecure) {
                 buf_puts(why, "You cannot set both SLUICE_SECRET (ELECTRIC_SECRET) and "
                               "SLUICE_INSECURE (ELECTRIC_INSECURE)");
                 return ERR_CONF;
         }
-        if (!edge.secret.len && !conf.insecure) {
+        if (!edge.secret.wanted && !conf.insecure) {
                 buf_puts(why, "You must set SLUICE_SECRET (ELECTRIC_SECRET) unless SLUICE_INSECURE "
                               "(ELECTRIC_INSECURE) is true");
                 return ERR_CONF;
