@@ -25,7 +25,7 @@ struct edge_conf {
         uint64_t cache_max_age_s, cache_stale_age_s;
         bool allow_delete;
         const char *max_concurrent;
-        uint64_t cache_bytes;
+        uint64_t cache_bytes, body_bytes;
         uint64_t compress_threads;
         const char *static_dir;
         bool http2;

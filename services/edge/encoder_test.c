@@ -48,7 +48,8 @@ static int open_server(void **state)
                                  .threads = LOOPS,
                                  .idle_ms = 1000,
                                  .send_timeout_ms = 1000,
-                                 .max_body_bytes = 1000};
+                                 .max_body_bytes = 1000,
+                                 .bodies_bytes = 1000};
         struct buf why;
         buf_init(&why, 512);
         assert_int_equal(http_server_open(&server, &conf, &callbacks, NULL, &why), 0);

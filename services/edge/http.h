@@ -58,6 +58,7 @@ struct http_conf {
         uint64_t
                 send_timeout_ms; /* a client that does not take its answer is cut after that long */
         size_t max_body_bytes;   /* h2o itself refuses more, with 413 */
+        size_t bodies_bytes;     /* of all requests together, come or coming (http_bodies.c) */
         bool http2;
 };
 

@@ -11,6 +11,7 @@ enum {
         ACCEPTS_PER_TURN = 64,
         STOP_TURNS = 200,
         STOP_TURN_MS = 5,
+        LOOK_AT_BODIES_MS = 100,
         /* Of a connection's input, kept while its request is parked. h2o's own choice is twice
          * that; less it does not take: each read wants that much room. */
         INPUT_BYTES = 4096
@@ -155,12 +156,23 @@ static void resume_accepting(struct http_loop *loop)
         h2o_socket_read_start(loop->listener, on_accept);
 }
 
+/* By the clock: when much comes in, a tick is late, and that is when it matters. */
+static void look_at_bodies(struct http_loop *loop)
+{
+        uint64_t now = h2o_now(loop->ctx.loop);
+        if (now - loop->looked_at_ms < LOOK_AT_BODIES_MS)
+                return;
+        loop->looked_at_ms = now;
+        http_bound_bodies(loop);
+}
+
 static void on_tick(h2o_timeout_entry_t *entry)
 {
         struct http_loop *loop = H2O_STRUCT_FROM_MEMBER(struct http_loop, tick, entry);
         if (loop->stopping)
                 return;
         h2o_timeout_link(loop->ctx.loop, &loop->tick_timeout, &loop->tick);
+        look_at_bodies(loop);
         if (++loop->ticks % (1000 / HTTP_TICK_MS) == 0) {
                 http_check_noisy(loop);
                 resume_accepting(loop);

@@ -30,12 +30,14 @@ struct http_loop {
         h2o_timeout_t tick_timeout;
         h2o_timeout_entry_t tick;
         uint32_t ticks;
-        bool accept_paused; /* out of file descriptors */
+        uint64_t looked_at_ms; /* at bodies, by h2o's clock */
+        bool accept_paused;    /* out of file descriptors */
         bool draining, stopping;
         bool wake_posted;
         struct http_post wake, drain, stop;
         struct list conns;
         uint32_t n_conns;
+        _Atomic size_t coming_bytes; /* of bodies that are not whole, when last looked at */
         struct list noisy; /* parked requests whose client has sent more: looked at each second */
         void *state;
 };
@@ -50,6 +52,7 @@ struct http_server {
         uint32_t n_loops, max_conns;
         struct http_loop *loops;
         _Atomic int64_t conns;
+        _Atomic size_t bodies_bytes; /* of bodies of requests in work */
         atomic_uint loops_draining;
         atomic_bool drain_asked, drained;
         bool started;
@@ -76,6 +79,7 @@ struct http_request {
         struct http_conn *conn; /* NULL on HTTP/2 */
         struct list noisy;
         bool parked, in_flight;
+        size_t body_bytes; /* counted in server->bodies_bytes */
         int refusal;
         void (*proceed)(void *arg);
         void *proceed_arg;
@@ -97,6 +101,11 @@ uint32_t http_raise_fd_limit(void);
 int http_on_req(h2o_handler_t *self, h2o_req_t *req);
 void http_on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot);
 struct http_loop *http_loop_of(h2o_context_t *ctx);
+/* Counts the body of a request that has come whole. False: there is no room for it. */
+bool http_count_body(struct http_request *r);
+void http_uncount_body(struct http_request *r);
+/* Cuts off requests whose bodies have not come whole, while all together are too large. */
+void http_bound_bodies(struct http_loop *loop);
 /* Looks at the noisy ones again. */
 void http_check_noisy(struct http_loop *loop);
 

@@ -68,6 +68,7 @@ static void on_dispose(void *p)
         struct http_request *r = p;
         CHECK_OBJ(r, HTTP_REQUEST_MAGIC);
         list_remove(&r->noisy);
+        http_uncount_body(r);
         if (r->conn && r->conn->current == r)
                 r->conn->current = NULL;
         if (r->on_end)
@@ -109,6 +110,8 @@ int http_on_req(h2o_handler_t *self, h2o_req_t *req)
                 r->conn->current = r;
                 inspect_head(r);
         }
+        if (!http_count_body(r) && !r->refusal)
+                r->refusal = 503;
         r->loop->server->callbacks.on_request(r->loop->state, r);
         return 0;
 }

@@ -127,6 +127,7 @@ static int open_http(struct buf *why)
                                  .idle_ms = conf.idle_ms,
                                  .send_timeout_ms = conf.send_timeout_ms,
                                  .max_body_bytes = GET_MAX_BODY + MAX_BODY_SLACK,
+                                 .bodies_bytes = conf.body_bytes,
                                  .http2 = conf.http2};
         edge.loop_cache_bytes = conf.cache_bytes / conf.threads;
         return http_server_open(&edge.http, &http, &http_callbacks, &edge, why);

@@ -8,6 +8,8 @@
 #include "services/edge/path.h"
 #include "services/edge/query.h"
 
+enum { BUSY_RETRY_S = 5 };
+
 static void not_found(struct exchange *x)
 {
         exchange_plain(x, 404, SLICE_EMPTY, SLICE_LIT("Not found"));
@@ -141,6 +143,14 @@ static void dispatch(struct exchange *x, const struct path *path)
         }
 }
 
+static void refuse(struct exchange *x, int status)
+{
+        if (status == 503)
+                exchange_message(x, status, SLICE_LIT("Too many large requests"), BUSY_RETRY_S);
+        else
+                exchange_plain(x, status, SLICE_EMPTY, SLICE_EMPTY);
+}
+
 void site_on_request(struct worker *w, struct http_request *r)
 {
         CHECK_OBJ(w, WORKER_MAGIC);
@@ -151,7 +161,7 @@ void site_on_request(struct worker *w, struct http_request *r)
         x->base.cors = true;
         if (http_refusal(r)) {
                 http_close_after(r);
-                exchange_plain(x, http_refusal(r), SLICE_EMPTY, SLICE_EMPTY);
+                refuse(x, http_refusal(r));
                 return;
         }
         const struct memo_meaning *known = is_get(x) ? memo_find(&w->memo, http_target(r)) : NULL;
