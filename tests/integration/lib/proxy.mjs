@@ -9,6 +9,8 @@ export class Proxy {
     self.target = new URL(target)
     self.pairs = new Set()
     self.cutAfter = undefined // bytes of an answer
+    self.stallAfter = undefined // bytes of an answer: no more of it is passed on
+    self.stalled = 0
     self.bytesPerSecond = undefined
     self.cuts = 0
     self.server = net.createServer((client) => self.adopt(client))
@@ -34,6 +36,11 @@ export class Proxy {
   pass(pair, bytes) {
     const left = (this.cutAfter ?? Infinity) - pair.passed
     pair.passed += bytes.length
+    if (pair.passed > (this.stallAfter ?? Infinity)) {
+      this.stalled++
+      pair.edge.pause()
+      return
+    }
     if (bytes.length > left) {
       this.cuts++
       pair.client.write(bytes.subarray(0, left), () => this.cut(pair))
