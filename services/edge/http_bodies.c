@@ -1,9 +1,9 @@
 /* What clients send may take so much memory and no more (I7), whether they ever finish or not. h2o
  * reads a body whole before anybody is asked, so what is coming is found by looking at the
  * connections' input some times a second: while all bodies together are too large the largest that
- * is not whole is cut off. One that has come whole and finds no room is refused. Heads are too small
- * to matter: they have limits of their own. (HTTP/2, where it is turned on, keeps bodies elsewhere: only
- * whole ones are counted.) */
+ * is not whole is cut off. One that has come whole and finds no room is refused. Heads are too
+ * small to matter: they have limits of their own. (HTTP/2, where it is turned on, keeps bodies
+ * elsewhere: only whole ones are counted.) */
 #include "common/base/assert.h"
 #include "common/obs/log.h"
 #include "services/edge/http_priv.h"

@@ -1,7 +1,7 @@
 /* What clients must know (protocol §1.2). Only a digest is compared, whole and by a primitive made
- * for it, so the time of an answer tells neither how much of a guess is right nor how long the secret
- * is. (A target that was answered before is known again by its whole hash, memo.h: that a guess
- * shares bytes with it is not looked at.) */
+ * for it, so the time of an answer tells neither how much of a guess is right nor how long the
+ * secret is. (A target that was answered before is known again by its whole hash, memo.h: that a
+ * guess shares bytes with it is not looked at.) */
 #ifndef SERVICES_EDGE_SECRET_H
 #define SERVICES_EDGE_SECRET_H
 

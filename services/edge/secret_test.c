@@ -47,8 +47,8 @@ static void every_bit_counts(void **state)
         }
 }
 
-/* What is compared is a digest of one size, and all of it: a comparison that stopped early, or at the
- * shorter of two texts, would take one of these for the secret. */
+/* What is compared is a digest of one size, and all of it: a comparison that stopped early, or at
+ * the shorter of two texts, would take one of these for the secret. */
 static void every_bit_of_the_digest_counts(void **state)
 {
         struct secret s;

@@ -10,8 +10,10 @@
 #include "services/router/copytext.h"
 #include "services/router/render.h"
 #include "services/router/run.h"
+#include "services/router/sealed.h"
 #include "services/router/shape.h"
 #include "services/router/snapshot.h"
+#include "services/router/xidset.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -82,6 +84,35 @@ static void fuzz_shape(struct slice bytes)
         shape_record_fini(&record);
 }
 
+/* Whatever the store returns for a key: it is never taken for sound, unless it is. */
+static void fuzz_sealed(struct slice bytes)
+{
+        struct slice payload, key = SLICE_LIT("T\0\0\0\0\0\0\0\7");
+        char *value = slice_dup_cstr(bytes);
+        SLUICE_ASSERT(sealed_open(key, slice_of(value, bytes.len), &payload) != 0 ||
+                      payload.len == bytes.len - SEALED_HEAD_BYTES);
+        if (bytes.len >= SEALED_HEAD_BYTES) {
+                struct slice rest =
+                        slice_of(value + SEALED_HEAD_BYTES, bytes.len - SEALED_HEAD_BYTES);
+                uint64_t sum = hash64_seeded(rest, hash64(key));
+                memcpy(value, &sum, sizeof(sum));
+                SLUICE_ASSERT(sealed_open(key, slice_of(value, bytes.len), &payload) == 0);
+                SLUICE_ASSERT(payload.p == rest.p && payload.len == rest.len);
+        }
+        mem_free(value);
+}
+
+static void fuzz_xids(struct slice bytes)
+{
+        struct xidset *x = xidset_new();
+        uint32_t xid = 0;
+        struct slice record = slice_dup(bytes); /* a block of its own */
+        if (bytes.len > 0 && xidset_load(x, (unsigned char)bytes.p[0] % XIDSET_SLOTS, record) == 0)
+                (void)xidset_next(x, &xid);
+        mem_free((void *)(uintptr_t)record.p);
+        xidset_free(x);
+}
+
 static void fuzz_copy_line(struct slice bytes)
 {
         enum { FIELDS = 3 };
@@ -97,8 +128,9 @@ static void fuzz_copy_line(struct slice bytes)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        static void (*const targets[])(struct slice) = {fuzz_snapshot, fuzz_table, fuzz_run,
-                                                        fuzz_shape, fuzz_copy_line};
+        static void (*const targets[])(struct slice) = {fuzz_snapshot, fuzz_table,     fuzz_run,
+                                                        fuzz_shape,    fuzz_copy_line, fuzz_sealed,
+                                                        fuzz_xids};
         if (size == 0)
                 return 0;
         struct slice bytes = slice_of((const char *)data + 1, size - 1);

@@ -229,7 +229,7 @@ static int open_store(const struct router_conf *c, struct buf *why)
 {
         bool unclean;
         struct store_options o = {.path = c->dir,
-                                  .format = "sluice-router 3",
+                                  .format = "sluice-router 4",
                                   .max_bytes = c->map_bytes,
                                   .max_readers = MAX_READERS,
                                   .on_corrupt = on_corrupt};

@@ -6,6 +6,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "services/router/run.h"
+#include "services/router/sealed.h"
 
 /* ---- keys */
 
@@ -78,7 +79,7 @@ enum { PLACE_WORDS = 8, TAIL_WORDS = 9 };
 static bool get_words(struct store_txn *t, struct slice key, uint64_t *words, size_t n)
 {
         struct slice value;
-        if (!store_get(t, key, &value))
+        if (!sealed_get(t, key, &value))
                 return false;
         if (value.len != n * 8) {
                 t->err = ERR_CORRUPT;
@@ -90,7 +91,7 @@ static bool get_words(struct store_txn *t, struct slice key, uint64_t *words, si
 
 static void put_words(struct store_txn *t, struct slice key, const uint64_t *words, size_t n)
 {
-        store_put(t, key, slice_of((const char *)words, n * 8));
+        sealed_put(t, key, slice_of((const char *)words, n * 8));
 }
 
 bool shapelog_get_place(struct store_txn *t, struct shapelog_place *out)
@@ -155,32 +156,35 @@ void shapelog_put_tail(struct store_txn *t, uint64_t shape_id, const struct shap
 bool shapelog_get_recent(struct store_txn *t, uint64_t slot, struct slice *out)
 {
         struct key k = key_id('X', slot);
-        return store_get(t, key_slice(&k), out);
+        return sealed_get(t, key_slice(&k), out);
 }
 
 void shapelog_put_recent(struct store_txn *t, uint64_t slot, struct slice xids)
 {
         struct key k = key_id('X', slot);
-        store_put(t, key_slice(&k), xids);
+        sealed_put(t, key_slice(&k), xids);
 }
 
 bool shapelog_get_record(struct store_txn *t, uint64_t shape_id, struct slice *out)
 {
         struct key k = key_id('S', shape_id);
-        return store_get(t, key_slice(&k), out);
+        return sealed_get(t, key_slice(&k), out);
 }
 
 void shapelog_put_record(struct store_txn *t, uint64_t shape_id, struct slice record)
 {
         struct key k = key_id('S', shape_id);
-        store_put(t, key_slice(&k), record);
+        sealed_put(t, key_slice(&k), record);
 }
 
 static bool next_id(struct store_txn *t, char table, uint64_t *id, struct slice *value)
 {
         struct key from = key_id(table, *id);
-        struct slice key;
-        if (!store_seek(t, key_slice(&from), &key, value) || key.len != 9 || key.p[0] != table)
+        struct slice key, sealed;
+        if (!store_seek(t, key_slice(&from), &key, &sealed) || key.len != 9 || key.p[0] != table)
+                return false;
+        t->err = sealed_open(key, sealed, value);
+        if (t->err)
                 return false;
         *id = key_u64(key, 1);
         return true;
@@ -255,7 +259,7 @@ void shapelog_delete(struct store_txn *t, uint64_t shape_id)
         struct key deleted = key_id('D', shape_id);
         store_del(t, key_slice(&record));
         store_del(t, key_slice(&tail));
-        store_put(t, key_slice(&deleted), SLICE_LIT("-"));
+        sealed_put(t, key_slice(&deleted), SLICE_EMPTY);
 }
 
 size_t shapelog_free(struct store_txn *t, uint64_t shape_id, size_t limit)
@@ -361,8 +365,10 @@ static int find_end(struct store_txn *t, uint64_t id, struct log_offset after,
 {
         bool limited = limit.tx > 0;
         struct key at = key_at('C', id, limited ? limit : offset_next(after));
-        struct slice key, value;
+        struct slice key, value, words;
         bool found = store_seek(t, key_slice(&at), &key, &value) && key_is(key, 'C', id);
+        if (found && sealed_open(key, value, &words) != 0)
+                return ERR_CORRUPT;
         struct log_offset end = found ? key_offset(key) : OFFSET_SNAPSHOT_END;
         if (limited && offset_cmp(limit, out->tail) > 0)
                 return ERR_RANGE;

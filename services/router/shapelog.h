@@ -1,13 +1,15 @@
 /* The log of all shapes on disk: what is stored under which key, and the pure reading of it.
  *
- *   'M'                                   the router's own place, struct shapelog_place
- *   'X' slot                              xids routed lately, see xidset.h
- *   'S' shape_id                          shape record, see shape.h
- *   'T' shape_id                          tail, struct shape_tail
- *   'L' shape_id tx op                    run of entries, keyed by the first one's offset, see
- * run.h (tx 0: snapshot, op = chunk << 32 | run) 'C' shape_id tx op                    end of a
- * closed chunk of the log -> u64 its size, u64 its number 'D' shape_id deleted: its 'L' and 'C'
- * keys are still to be freed
+ *   'M'                    the router's own place, struct shapelog_place
+ *   'X' slot               xids routed lately, see xidset.h
+ *   'S' shape_id           shape record, see shape.h
+ *   'T' shape_id           tail, struct shape_tail
+ *   'L' shape_id tx op     run of entries, keyed by the first one's offset, see run.h
+ *                          (tx 0: snapshot, op = chunk << 32 | run)
+ *   'C' shape_id tx op     end of a closed chunk of the log -> u64 its size, u64 its number
+ *   'D' shape_id           deleted: its 'L' and 'C' keys are still to be freed
+ *
+ * Every record has a checksum: runs their own, the others that of sealed.h.
  *
  * Integers in keys are big-endian 64-bit. A run never crosses a chunk end, nor the tail. Finding an
  * offset is one seek and one binary search. Entries beyond the tail are invisible: parts of a

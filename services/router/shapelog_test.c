@@ -389,6 +389,118 @@ static void test_damage_is_noticed(void **state)
         log_close(&l);
 }
 
+/* Flips a bit of the record at `key`, or puts another one's bytes there. */
+static void damage(struct log *l, struct slice key, struct slice from, size_t bit)
+{
+        struct store_txn t;
+        struct slice value;
+        store_begin_write(l->store.store, &t);
+        assert_true(store_get(&t, from, &value));
+        char *copy = slice_dup_cstr(value);
+        if (slice_eq(key, from))
+                copy[bit / 8] = (char)(copy[bit / 8] ^ 1 << bit % 8);
+        store_put(&t, key, slice_of(copy, value.len));
+        assert_int_equal(store_commit(&t), 0);
+        mem_free(copy);
+}
+
+/* Reads a record of each kind; the transaction's error. */
+static int read_kind(struct log *l, char kind)
+{
+        struct store_txn t;
+        struct shapelog_place place;
+        struct shape_tail tail;
+        struct shapelog_read r = {0};
+        struct slice value;
+        struct buf bytes;
+        uint64_t id = 0;
+        int err = 0;
+        buf_init(&bytes, 1000);
+        store_begin_read(l->store.store, &t);
+        switch (kind) {
+        case 'M':
+                (void)shapelog_get_place(&t, &place);
+                break;
+        case 'X':
+                (void)shapelog_get_recent(&t, 0, &value);
+                break;
+        case 'S':
+                (void)shapelog_get_record(&t, SHAPE, &value);
+                break;
+        case 's':
+                (void)shapelog_next_record(&t, &id, &value);
+                break;
+        case 'T':
+                (void)shapelog_get_tail(&t, SHAPE, &tail);
+                break;
+        case 'C':
+                err = shapelog_read(
+                        &t, SHAPE,
+                        &(struct shapelog_range){.after = OFFSET_SNAPSHOT_END, .max_bytes = 100},
+                        &r, &bytes);
+                break;
+        case 'D':
+                (void)shapelog_next_deleted(&t, &id);
+                break;
+        default:
+                fail();
+        }
+        if (t.err)
+                err = t.err;
+        store_abort(&t);
+        buf_fini(&bytes);
+        return err;
+}
+
+static void put_one_of_each(struct log *l)
+{
+        struct store_txn t;
+        struct shapelog_place place = {{1}, {2}, {3}, 4, 5, 6, 7, 8};
+        pending_add(l->pending, (struct log_offset){50, 4}, SLICE_LIT("{\"a\":{"), 5);
+        pending_settle(l->pending, 5);
+        log_commit(l);
+        store_begin_write(l->store.store, &t);
+        shapelog_put_place(&t, &place);
+        shapelog_put_recent(&t, 0, SLICE_LIT("some xids"));
+        shapelog_put_recent(&t, 1, SLICE_LIT("other xids"));
+        shapelog_delete(&t, SHAPE + 1);
+        shapelog_put_record(&t, SHAPE, SLICE_LIT("a record"));
+        assert_int_equal(store_commit(&t), 0);
+}
+
+static void test_damage_of_every_kind_is_noticed(void **state)
+{
+        static const struct {
+                char kind;
+                struct slice key;
+        } cases[] = {
+                {'M', {"M", 1}},
+                {'X', {"X\0\0\0\0\0\0\0\0", 9}},
+                {'S', {"S\0\0\0\0\0\0\0\7", 9}},
+                {'s', {"S\0\0\0\0\0\0\0\7", 9}},
+                {'T', {"T\0\0\0\0\0\0\0\7", 9}},
+                {'C', {"C\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\x32\0\0\0\0\0\0\0\4", 25}},
+                {'D', {"D\0\0\0\0\0\0\0\x08", 9}},
+        };
+        struct log l;
+        (void)state;
+        log_open(&l);
+        put_one_of_each(&l);
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                assert_int_equal(read_kind(&l, cases[i].kind), 0);
+                for (size_t bit = 0; bit < 64; bit += 5) {
+                        damage(&l, cases[i].key, cases[i].key, bit);
+                        assert_int_equal(read_kind(&l, cases[i].kind), ERR_CORRUPT);
+                        damage(&l, cases[i].key, cases[i].key, bit); /* right again */
+                }
+                assert_int_equal(read_kind(&l, cases[i].kind), 0);
+        }
+        struct slice other = {"X\0\0\0\0\0\0\0\1", 9};
+        damage(&l, cases[1].key, other, 0);
+        assert_int_equal(read_kind(&l, 'X'), ERR_CORRUPT); /* sound, and another's */
+        log_close(&l);
+}
+
 static void test_delete_in_slices(void **state)
 {
         struct log l;
@@ -445,6 +557,7 @@ int main(void)
                 cmocka_unit_test(test_against_model),
                 cmocka_unit_test(test_snapshot_chunks),
                 cmocka_unit_test(test_damage_is_noticed),
+                cmocka_unit_test(test_damage_of_every_kind_is_noticed),
                 cmocka_unit_test(test_delete_in_slices),
                 cmocka_unit_test(test_place),
         };

@@ -17,6 +17,8 @@ import { deadlineMs, until } from './lib/wait.mjs'
 
 const run = promisify(execFile)
 const residentKb = (stack, service) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${stack.pid(service)}/status`, 'utf8'))[1])
+/** AddressSanitizer keeps what is freed for a while. */
+const SANITIZED = /asan|tsan/.test(process.env.SLUICE_VARIANT)
 const READ_TIMEOUT_MS = 1000
 
 describe('HTTP', () => {
@@ -295,7 +297,7 @@ describe('bodies of many requests', () => {
         expect((await request(ctx.stack.url, { path: '/v1/health' })).status).toBe(200)
         return open() <= BUDGET / nearly.length
       }, { what: () => `no more are open than there is room for, ${open()} are, with ${most} KB` })
-      expect(most, 'KB, also for what comes before it is looked at again').toBeLessThan(256 << 10)
+      if (!SANITIZED) expect(most, 'KB, also for what comes before it is looked at again').toBeLessThan(256 << 10)
     } finally {
       for (const socket of sockets) socket.destroy()
     }
