@@ -10,6 +10,7 @@
 #include "common/conf/conf.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/assert.h"
@@ -147,13 +148,23 @@ static void set_value(const struct knob *k, const char *name, const char *text, 
 
 /* ---- sources */
 
-static const char *env_value(char **environ_, const char *name)
+static const char *env_value(char **environ_, struct slice name)
 {
-        size_t len = strlen(name);
-        for (char **e = environ_; name[0] && e && *e; e++)
-                if (strncmp(*e, name, len) == 0 && (*e)[len] == '=' && (*e)[len + 1] != '\0')
-                        return *e + len + 1;
+        for (char **e = environ_; name.len && e && *e; e++)
+                if (strncmp(*e, name.p, name.len) == 0 && (*e)[name.len] == '=' &&
+                    (*e)[name.len + 1] != '\0')
+                        return *e + name.len + 1;
         return NULL;
+}
+
+/* The next of a knob's aliases; false: there are no more. */
+static bool next_alias(const char **rest, struct slice *alias)
+{
+        if (!*rest || !**rest)
+                return false;
+        *alias = slice_of(*rest, strcspn(*rest, " "));
+        *rest += alias->len + ((*rest)[alias->len] == ' ');
+        return true;
 }
 
 enum { FLAG_MAX = 64 };
@@ -222,19 +233,33 @@ static int read_flag(const struct knob *knobs, size_t n, int argc, char **argv, 
         return i + 1;
 }
 
+/* The first alias that has a value; `name` is it. */
+static const char *alias_value(char **environ_, const char *aliases, char name[FLAG_MAX])
+{
+        struct slice alias;
+        while (next_alias(&aliases, &alias)) {
+                const char *value = env_value(environ_, alias);
+                if (!value)
+                        continue;
+                snprintf(name, FLAG_MAX, "%.*s", SLICE_FMT(alias));
+                return value;
+        }
+        return NULL;
+}
+
 /* The last source that has a value for the knob decides; only that one is judged. */
 static void load_knob(const struct knob *k, const char *flag_value, char **environ_, void *out,
                       struct buf *why)
 {
-        char flag[FLAG_MAX];
+        char flag[FLAG_MAX], alias[FLAG_MAX];
         const char *value;
         flag_name(k, flag);
         if (flag_value)
                 set_value(k, flag, flag_value, out, why);
-        else if ((value = env_value(environ_, k->env)))
+        else if ((value = env_value(environ_, slice_cstr(k->env))))
                 set_value(k, k->env, value, out, why);
-        else if (k->alias && (value = env_value(environ_, k->alias)))
-                set_value(k, k->alias, value, out, why);
+        else if ((value = alias_value(environ_, k->alias, alias)))
+                set_value(k, alias, value, out, why);
         else if (k->def)
                 set_value(k, k->env, k->def, out, why);
         else
@@ -252,8 +277,9 @@ static void put_help(const struct knob *knobs, size_t n, const char *program, st
                 const struct knob *k = &knobs[i];
                 flag_name(k, flag);
                 buf_printf(out, "  %-28s %s\n  %-28s %s", flag, k->what, "", k->env);
-                if (k->alias)
-                        buf_printf(out, ", %s", k->alias);
+                struct slice alias;
+                for (const char *rest = k->alias; next_alias(&rest, &alias);)
+                        buf_printf(out, ", %.*s", SLICE_FMT(alias));
                 if (!k->def)
                         buf_puts(out, "; required\n");
                 else if (k->def[0])
@@ -311,8 +337,9 @@ void conf_doc(const struct knob *knobs, size_t n, struct buf *out)
                 const struct knob *k = &knobs[i];
                 flag_name(k, flag);
                 buf_printf(out, "| `%s`", k->env);
-                if (k->alias)
-                        buf_printf(out, "<br>`%s`", k->alias);
+                struct slice alias;
+                for (const char *rest = k->alias; next_alias(&rest, &alias);)
+                        buf_printf(out, "<br>`%.*s`", SLICE_FMT(alias));
                 buf_printf(out, " | `%s` | %s | ", flag, doc_type(k->type));
                 if (!k->def)
                         buf_puts(out, "required");

@@ -22,7 +22,8 @@ enum knob_type {
 struct knob {
         const char *env; /* SLUICE_… or DATABASE_URL; the flag is --lower-case-with-dashes without
                             SLUICE_ */
-        const char *alias; /* ELECTRIC_… that means the same, or NULL */
+        const char *alias; /* ELECTRIC_… that means the same, or several parted by spaces, the
+                              first that is set counts; or NULL */
         enum knob_type type;
         const char *def;   /* default as text; NULL: required */
         uint64_t min, max; /* for numbers; max 0: none */

@@ -19,7 +19,7 @@ struct sample {
 static const struct knob knobs[] = {
         {"SLUICE_NAME", "ELECTRIC_NAME", KNOB_STR, "default", 0, 0, offsetof(struct sample, name),
          "a | name"},
-        {"SLUICE_HTTP_PORT", "ELECTRIC_PORT", KNOB_U64, "3000", 1, 65535,
+        {"SLUICE_HTTP_PORT", "ELECTRIC_PORT ELECTRIC_OLD_PORT", KNOB_U64, "3000", 1, 65535,
          offsetof(struct sample, port), "the port"},
         {"SLUICE_WAIT", NULL, KNOB_DURATION, "20s", 0, 600000, offsetof(struct sample, wait_ms),
          "how long"},
@@ -79,6 +79,16 @@ static void test_precedence(void **state)
         buf_fini(&why);
         assert_int_equal(load(LIST("--http-port=3"), LIST("SLUICE_HTTP_PORT=2", URL), &s, &why), 0);
         assert_int_equal(s.port, 3);
+        buf_fini(&why);
+        assert_int_equal(load(NULL, LIST("ELECTRIC_OLD_PORT=5", URL), &s, &why), 0);
+        assert_int_equal(s.port, 5);
+        buf_fini(&why);
+        assert_int_equal(load(NULL, LIST("ELECTRIC_OLD_PORT=5", "ELECTRIC_PORT=6", URL), &s, &why),
+                         0);
+        assert_int_equal(s.port, 6);
+        buf_fini(&why);
+        assert_int_equal(load(NULL, LIST("ELECTRIC_OLD_PORT=x", URL), &s, &why), ERR_CONF);
+        assert_non_null(strstr(buf_cstr(&why), "ELECTRIC_OLD_PORT"));
         buf_fini(&why);
         /* A value that is overruled is not judged. */
         assert_int_equal(load(LIST("--http-port", "4"), LIST("SLUICE_HTTP_PORT=x", URL), &s, &why),
@@ -237,8 +247,8 @@ static void test_help_and_doc(void **state)
         conf_doc(knobs, KNOBS, &why);
         assert_int_equal(count_lines(&why), KNOBS + 2);
         assert_non_null(strstr(buf_cstr(&why),
-                               "| `SLUICE_HTTP_PORT`<br>`ELECTRIC_PORT` | `--http-port` | number | "
-                               "`3000` | the port |\n"));
+                               "| `SLUICE_HTTP_PORT`<br>`ELECTRIC_PORT`<br>`ELECTRIC_OLD_PORT` | "
+                               "`--http-port` | number | `3000` | the port |\n"));
         assert_non_null(strstr(buf_cstr(&why), "a \\| name"));
         assert_non_null(strstr(buf_cstr(&why), "| required |"));
         buf_fini(&why);

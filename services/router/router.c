@@ -30,8 +30,8 @@ const struct knob router_knobs[] = {
         SVC_KNOBS(struct router_conf, "SLUICE_ROUTER", "0"),
         {"DATABASE_URL", NULL, KNOB_URL, NULL, 0, 0, AT(database_url),
          "the database whose tables are synced"},
-        {"SLUICE_POOLED_DATABASE_URL", "ELECTRIC_POOLED_DATABASE_URL", KNOB_URL, "", 0, 0,
-         AT(pooled_url),
+        {"SLUICE_POOLED_DATABASE_URL", "ELECTRIC_POOLED_DATABASE_URL ELECTRIC_QUERY_DATABASE_URL",
+         KNOB_URL, "", 0, 0, AT(pooled_url),
          "the same database through a pooler of transactions, for snapshots and "
          "subsets; empty: DATABASE_URL"},
         {"SLUICE_CA_FILE", "ELECTRIC_DATABASE_CA_CERTIFICATE_FILE", KNOB_STR, "", 0, 0, AT(ca_file),
@@ -54,8 +54,8 @@ const struct knob router_knobs[] = {
          1 << 30, AT(chunk_bytes), "size at which a chunk of a shape's log is closed"},
         {"SLUICE_MAP_BYTES", NULL, KNOB_BYTES, "64g", 1 << 20, UINT64_C(1) << 46, AT(map_bytes),
          "the most that the shape logs may take on disk"},
-        {"SLUICE_SNAPSHOT_CONNECTIONS", NULL, KNOB_U64, "4", 1, 256, AT(snapshot_connections),
-         "connections to the database for initial snapshots"},
+        {"SLUICE_SNAPSHOT_CONNECTIONS", "ELECTRIC_DB_POOL_SIZE", KNOB_U64, "4", 1, 256,
+         AT(snapshot_connections), "connections to the database for initial snapshots"},
         {"SLUICE_SNAPSHOT_STALL_TIMEOUT", NULL, KNOB_DURATION, "5m", 100, 86400000,
          AT(snapshot_stall_ms),
          "how long a snapshot waits for the database to send more of its rows, once some have "
@@ -68,8 +68,8 @@ const struct knob router_knobs[] = {
          "the most that one subset of a shape may be, as JSON"},
         {"SLUICE_SCHEMA_PERIOD", "ELECTRIC_TWEAKS_SCHEMA_RECONCILER_PERIOD", KNOB_DURATION, "60s",
          100, 86400000, AT(schema_period_ms), "how often tables are compared with the catalog"},
-        {"SLUICE_MAX_SHAPES", "ELECTRIC_MAX_SHAPES", KNOB_U64, "0", 0, UINT64_C(1) << 40,
-         AT(max_shapes),
+        {"SLUICE_MAX_SHAPES", "ELECTRIC_MAX_SHAPES ELECTRIC_EXPERIMENTAL_MAX_SHAPES", KNOB_U64, "0",
+         0, UINT64_C(1) << 40, AT(max_shapes),
          "how many shapes a router keeps; when there are more, those go that nobody "
          "has asked for the longest; 0: any number"},
         {"SLUICE_SCHEMA_GLANCE", NULL, KNOB_DURATION, "1s", 20, 86400000, AT(schema_glance_ms),
