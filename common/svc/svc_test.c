@@ -86,6 +86,11 @@ static void stop(void)
         fprintf(stderr, "stop was called\n");
 }
 
+static void doc(struct buf *out)
+{
+        buf_puts(out, "### Things\n");
+}
+
 /* ---- the parent's side */
 
 struct child {
@@ -109,6 +114,7 @@ static void run_child(int log_write, const char *const *args)
                                 .conf = &conf,
                                 .metrics = metrics,
                                 .n_metrics = 1,
+                                .doc = doc,
                                 .start = start,
                                 .drain = drain,
                                 .stop = stop};
@@ -297,6 +303,7 @@ static void test_help_and_doc(void **state)
         assert_int_equal(await_exit(&c), 0);
         assert_true(logged(&c, "| `SLUICE_TEST_ADMIN_PORT` |"));
         assert_true(logged(&c, "| `sluice_test_things_total` | counter | things |"));
+        assert_true(logged(&c, "### Things"));
 }
 
 /* #244 */
