@@ -50,13 +50,13 @@ static void put_casts(enum where_type from, bool implicit, struct buf *out)
 
 static void put_types(struct buf *out)
 {
-        buf_puts(out, "### Where types\n\n| type | compared by | becomes by itself | with a cast |\n"
-                      "|---|---|---|---|\n");
+        buf_puts(out,
+                 "### Where types\n\n| type | compared by | becomes by itself | with a cast |\n"
+                 "|---|---|---|---|\n");
         for (int t = 0; t < WT_COUNT; t++) {
                 if (!is_listed((enum where_type)t))
                         continue;
-                buf_printf(out, "| `%.*s` | %s | ",
-                           SLICE_FMT(where_type_name((enum where_type)t)),
+                buf_printf(out, "| `%.*s` | %s | ", SLICE_FMT(where_type_name((enum where_type)t)),
                            comparisons_of((enum where_type)t));
                 put_casts((enum where_type)t, true, out);
                 buf_puts(out, " | ");

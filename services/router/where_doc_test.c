@@ -17,8 +17,9 @@ static struct table *example_table(void)
         static const struct {
                 const char *name;
                 uint32_t oid;
-        } columns[] = {{"id", 23},     {"title", 25}, {"done", 16},   {"score", 701},  {"n", 1700},
-                       {"tags", 1009}, {"at", 1184},  {"day", 1082}, {"mood", 99999}, {"data", 3802}};
+        } columns[] = {{"id", 23},      {"title", 25},  {"done", 16}, {"score", 701},
+                       {"n", 1700},     {"tags", 1009}, {"at", 1184}, {"day", 1082},
+                       {"mood", 99999}, {"data", 3802}};
         enum { N = sizeof(columns) / sizeof(columns[0]) };
         struct table *t = table_new(N, 0);
         t->oid = 16400;
