@@ -12,6 +12,8 @@ typedef struct where_node node;
 node *ck_refuse(struct where_check *c, int location, const char *what);
 node *ck_make(struct where_check *c, enum where_kind kind, enum where_type type, int location,
               uint32_t n, node *const *args);
+/* Has a node the collation C, if its arguments have it as `is_c` says? */
+bool ck_has_c_collation(const node *n, bool (*is_c)(const node *));
 node *ck_make_const(struct where_check *c, enum where_type type, int location);
 node *ck_make_text(struct where_check *c, struct slice text, int location);
 /* Its value when that is settled before any row is seen, else the node. */

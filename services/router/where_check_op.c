@@ -45,31 +45,24 @@ const struct where_operator *ck_choose(struct where_check *c, struct slice name,
         return (*r = ck_coerce(c, *r, op->right)) ? op : NULL;
 }
 
-/* Is a name's collation, which is C, still there in the rebuilt SQL? What a constant was made from
- * is not. */
-static bool keeps_c_collation(const node *n)
+/* In the rebuilt SQL: what a constant was made from is not there any more. */
+static bool is_c_in_sql(const node *n)
 {
-        bool is_name = where_type_element(n->type) == WT_NAME;
-        if (n->kind == ND_CONST || is_name)
-                return is_name;
-        for (uint32_t i = 0; i < n->n; i++)
-                if (n->args[i]->c_collation && keeps_c_collation(n->args[i]))
-                        return true;
-        return false;
+        return ck_has_c_collation(n, is_c_in_sql);
 }
 
 bool ck_take_fn(node *n, const struct where_operator *op)
 {
-        bool is_c = false, keeps = false, constant = true;
+        bool is_c = false, in_sql = false, constant = true;
         for (uint32_t i = 0; i < n->n; i++) {
                 is_c |= n->args[i]->c_collation;
-                keeps |= n->args[i]->c_collation && keeps_c_collation(n->args[i]);
+                in_sql |= is_c_in_sql(n->args[i]);
                 constant &= n->args[i]->kind == ND_CONST;
         }
         n->name = op->name;
         n->cases = op->cases && !is_c;
         n->fn = op->cases && is_c ? where_text_c_cases(op->fn) : op->fn;
-        return !op->cases || !is_c || keeps || constant;
+        return !op->cases || is_c == in_sql || constant;
 }
 
 /* `text || anything` and the reverse are there for all that is no array: it is cast to text. */

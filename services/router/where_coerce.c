@@ -11,6 +11,25 @@ node *ck_refuse(struct where_check *c, int location, const char *what)
         return NULL;
 }
 
+/* As Postgres' parse_collate.c: a string has the collation of those that it is made from; made from
+ * none, it has its type's, and that is C for names. */
+bool ck_has_c_collation(const node *n, bool (*is_c)(const node *))
+{
+        bool from_strings = false, from_c = false;
+        for (uint32_t i = 0; i < n->n; i++) {
+                from_strings |= where_type_is_string(where_type_element(n->args[i]->type));
+                from_c |= is_c(n->args[i]);
+        }
+        if (!from_strings)
+                return where_type_element(n->type) == WT_NAME;
+        return from_c && where_type_is_string(where_type_element(n->type));
+}
+
+static bool is_c(const node *n)
+{
+        return n->c_collation;
+}
+
 /* NULL when the tree would be too large to evaluate. */
 node *ck_make(struct where_check *c, enum where_kind kind, enum where_type type, int location,
               uint32_t n, node *const *args)
@@ -18,19 +37,17 @@ node *ck_make(struct where_check *c, enum where_kind kind, enum where_type type,
         node *made = where_alloc(c->arena, sizeof(*made));
         *made = (node){.kind = kind, .type = type, .location = location, .n = n, .weight = 1};
         made->args = where_alloc(c->arena, (n + 1) * sizeof(*made->args));
-        bool is_string = where_type_is_string(where_type_element(type));
-        made->c_collation = where_type_element(type) == WT_NAME;
         made->has_columns = kind == ND_COLUMN;
         for (uint32_t i = 0; i < n; i++) {
                 made->args[i] = args[i];
                 made->weight += args[i]->weight;
                 made->has_columns |= args[i]->has_columns;
-                made->c_collation |= args[i]->c_collation && is_string;
                 if (where_type_element(args[i]->type) == WT_ENUM)
                         made->column = args[i]->column;
                 if (made->weight > WHERE_MAX_WEIGHT)
                         return ck_refuse(c, location, "the clause is too large");
         }
+        made->c_collation = ck_has_c_collation(made, is_c);
         return made;
 }
 
@@ -81,7 +98,7 @@ static bool is_settled_coalesce(const node *n, const node **value)
         return true;
 }
 
-/* Name has a collation of its own, and that is bytewise. */
+/* Names are of the collation C, which is bytewise, unless they were made from other strings. */
 static bool orders_strings(const node *n)
 {
         bool compares = n->kind == ND_COMPARE || (n->kind == ND_ANY && n->cmp);
@@ -90,7 +107,10 @@ static bool orders_strings(const node *n)
         if (!orders)
                 return false;
         enum where_type type = where_type_element(n->args[0]->type);
-        return where_type_is_string(type) && type != WT_NAME;
+        bool names_of_c = false;
+        for (uint32_t i = 0; type == WT_NAME && i < n->n; i++)
+                names_of_c |= n->args[i]->c_collation;
+        return where_type_is_string(type) && !names_of_c;
 }
 
 /* The node's value, when it is settled. An error in it would be one for every row. */

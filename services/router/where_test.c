@@ -319,10 +319,17 @@ static void test_collation(void **state)
         static const struct {
                 const char *text;
                 bool needs;
-        } cases[] = {{"title = 'a'", false},       {"title < 'a'", true},
-                     {"nm < title", false},        {"id < 1", false},
-                     {"id = 1 OR c >= 'x'", true}, {"v BETWEEN 'a' AND 'b'", true},
-                     {"'a' < 'B'", true},          {"done OR greatest('a', 'B') = 'a'", true},
+        } cases[] = {{"title = 'a'", false},
+                     {"title < 'a'", true},
+                     {"nm < title", false},
+                     {"title::name < v::name", true},
+                     {"title::name < nm", false},
+                     {"nm::text::name > 'a'::name", false},
+                     {"id < 1", false},
+                     {"id = 1 OR c >= 'x'", true},
+                     {"v BETWEEN 'a' AND 'b'", true},
+                     {"'a' < 'B'", true},
+                     {"done OR greatest('a', 'B') = 'a'", true},
                      {"'a' = 'B'", false}};
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 struct where *w = compile(*state, cases[i].text, NULL, 0);
@@ -341,6 +348,9 @@ static void test_case_of_names(void **state)
         } cases[] = {{"lower(title) = 'äb'", true, WHERE_TRUE},
                      {"lower(nm) = 'Äb'", false, WHERE_TRUE},
                      {"upper(nm || 'ä') = 'ÄBä'", false, WHERE_TRUE},
+                     {"lower(nm::text::name) = 'Äb'", false, WHERE_TRUE},
+                     {"lower(title::name) = 'äb'", true, WHERE_TRUE},
+                     {"upper(title::name) = 'ÄB'", true, WHERE_TRUE},
                      {"nm ILIKE 'Äb'", false, WHERE_TRUE},
                      {"nm ILIKE 'äb'", false, WHERE_FALSE},
                      {"title ILIKE nm", false, WHERE_FALSE},
@@ -357,6 +367,8 @@ static void test_case_of_names(void **state)
                                  cases[i].verdict);
                 where_free(w);
         }
+        refused(*state, "'Ä'::text::name ILIKE title", NULL, 0,
+                "At location 17: Could not select an operator overload");
         refused(*state, "title ILIKE 'Ä'::name", NULL, 0,
                 "At location 6: Could not select an operator overload");
 }
