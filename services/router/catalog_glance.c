@@ -15,7 +15,8 @@ enum { SQL_MAX_BYTES = 16 * 1024 };
 /* The transaction that wrote a catalog row tells it from every other version of it. */
 static const char select_head[] =
         "SELECT c.oid, concat_ws(' ', c.xmin::text, n.xmin::text,"
-        " (SELECT string_agg(a.xmin::text, ' ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a"
+        " (SELECT string_agg(concat_ws('.', a.xmin::text, t.xmin::text), ' ' ORDER BY a.attnum)"
+        "  FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
         "  WHERE a.attrelid = c.oid AND a.attnum > 0),"
         " (SELECT i.indexrelid::text || '.' || i.xmin::text FROM pg_catalog.pg_index i"
         "  WHERE i.indrelid = c.oid AND i.indisprimary),"

@@ -467,6 +467,55 @@ static void reconciler(void **state)
         catalog_close(c);
 }
 
+struct type_watch {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        char name[16]; /* of the column's type, as last told */
+};
+
+static void on_type(void *arg, uint32_t oid, bool gone, const struct table *table)
+{
+        struct type_watch *w = arg;
+        (void)oid;
+        assert_false(gone);
+        pthread_mutex_lock(&w->lock);
+        snprintf(w->name, sizeof(w->name), "%.*s", SLICE_FMT(table->columns[0].type_name));
+        pthread_cond_signal(&w->changed);
+        pthread_mutex_unlock(&w->lock);
+}
+
+static void await_type(struct type_watch *w, const char *name)
+{
+        enum { DEADLINE_S = 20 };
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += DEADLINE_S;
+        pthread_mutex_lock(&w->lock);
+        while (strcmp(w->name, name) != 0)
+                assert_int_equal(pthread_cond_timedwait(&w->changed, &w->lock, &until), 0);
+        pthread_mutex_unlock(&w->lock);
+}
+
+/* A glance sees that the enum of a column, or of its elements, has another name. Nobody has looked
+ * the table up: then it would be looked at whatever the glance says. */
+static void a_renamed_enum(void **state)
+{
+        test_db_sql(*state, "create type mood as enum ('a'); create table felt (m mood[])");
+        PGresult *res = PQexec(*state, "select 'felt'::regclass::oid");
+        uint32_t oid = (uint32_t)strtoul(PQgetvalue(res, 0, 0), NULL, 10);
+        PQclear(res);
+        struct catalog *c = open_catalog(test_db_url(), 5000);
+        struct type_watch w = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                               .changed = PTHREAD_COND_INITIALIZER};
+        catalog_watch_add(c, oid);
+        catalog_watch(c, (struct catalog_periods){20, 3600000}, on_type, &w);
+        await_type(&w, "mood");
+        test_db_sql(*state, "alter type mood rename to feeling");
+        await_type(&w, "feeling");
+        catalog_watch_remove(c, oid);
+        catalog_close(c);
+}
+
 /* A look does not wait for the period. */
 static void a_look(void **state)
 {
@@ -501,6 +550,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(partitions, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(inheritance, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(reconciler, setup, test_db_teardown),
+                cmocka_unit_test_setup_teardown(a_renamed_enum, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(a_look, setup, test_db_teardown),
                 cmocka_unit_test(unreachable_database),
                 cmocka_unit_test(silent_database),
