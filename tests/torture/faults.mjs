@@ -1,6 +1,6 @@
 // What is done to the stack in the middle of everything. A fault returns when it is over: what it broke runs again, or is about
 // to by itself.
-import { pause } from '../integration/lib/wait.mjs'
+import { deadlineMs, pause } from '../integration/lib/wait.mjs'
 import { bus } from './faults/bus.mjs'
 import { clock, clocksMissing } from './faults/clock.mjs'
 import { connections } from './faults/connections.mjs'
@@ -14,7 +14,7 @@ import { slot } from './faults/slot.mjs'
 const BETWEEN_MS = [1500, 7000]
 /** Now and then it is calm for long enough to see that nobody waits for what is there. */
 const LULL_CHANCE = 0.06
-const LULL_MS = 28_000
+const LULL_MS = deadlineMs(28_000)
 
 /** Kind → how often among all that are chosen with FAULTS=, and what can happen, each with a weight of its own. */
 export const FAULTS = {

@@ -42,7 +42,7 @@ const WHERE = [
   { index: 'range', sql: "at BETWEEN '2024-03-01 00:00:00+00' AND '2024-06-01 00:00:00+00'", js: (r) => cmp(r.at, (at) => at >= '2024-03-01' && at <= '2024-06-01') },
   { index: 'linear', sql: "tags && ARRAY['x', 'z']", js: (r) => cmp(list(r.tags), (t) => t.includes('x') || t.includes('z')) },
   { index: 'linear', sql: "v ILIKE '%b%'", js: (r) => cmp(r.v, (v) => v.toLowerCase().includes('b')) },
-  { index: 'linear', sql: 'n % 10 = 3', js: (r) => cmp(int(r.n), (n) => n % 10 === 3) },
+  { index: 'linear', sql: 'n * 2 - grp > 120', js: (r) => cmp(int(r.n), (n) => n * 2 - Number(r.grp) > 120) },
   { index: 'linear', sql: "kind = 'a' OR n > 80", js: (r) => or(cmp(r.kind, (k) => k === 'a'), cmp(int(r.n), (n) => n > 80)) },
 ]
 

@@ -30,7 +30,7 @@ const SQL_MS = deadlineMs(30_000)
 const CONVERGE_MS = deadlineMs(60_000)
 
 const POSTGRES = {
-  max_prepared_transactions: 50, max_connections: 100, max_wal_senders: 10, wal_sender_timeout: '10s', log_min_messages: 'log', shared_buffers: '128MB',
+  max_prepared_transactions: 50, max_connections: 60, max_wal_senders: 10, wal_sender_timeout: '10s', log_min_messages: 'log', shared_buffers: '128MB',
   deadlock_timeout: '200ms',
 }
 

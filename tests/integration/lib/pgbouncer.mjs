@@ -19,7 +19,7 @@ export class PgBouncer {
     self.log = logPath('pgbouncer')
     addParty('pgbouncer', self.log)
     writeFileSync(join(self.dir, 'users'), '"postgres" "wavelet"\n')
-    writeFileSync(join(self.dir, 'ini'), `[databases]\n* = host=127.0.0.1 port=${postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${self.port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = ${self.dir}/users\npool_mode = transaction\ndefault_pool_size = 2\n`)
+    writeFileSync(join(self.dir, 'ini'), `[databases]\n* = host=127.0.0.1 port=${postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${self.port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = ${self.dir}/users\npool_mode = transaction\ndefault_pool_size = 2\nserver_login_retry = 1\n`)
     execFileSync('chmod', ['-R', 'a+rX', self.dir])
     self.launch()
     return self

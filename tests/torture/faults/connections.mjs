@@ -1,19 +1,20 @@
 // Postgres takes no more connections, ends what takes long, and the pooler goes away.
 import { pause } from '../../integration/lib/wait.mjs'
+import { connectionLost } from '../writers.mjs'
 import { backends, OURS } from './postgres.mjs'
 
-const MOST = 400
+const AT_ONCE = 10
+const MOST = 300
 
 /** Every connection that the server has to give. `options`: of one. */
 async function takeAll(world, options) {
   const held = []
-  for (let i = 0; i < MOST; i++) {
-    try {
-      held.push(await world.database.session({ connectionTimeoutMillis: 5000, ...options }))
-    } catch (error) {
-      if (error.code !== '53300') throw error
-      return held
-    }
+  while (held.length < MOST) {
+    const more = await Promise.allSettled(Array.from({ length: AT_ONCE }, () => world.database.session({ connectionTimeoutMillis: 30_000, ...options })))
+    held.push(...more.filter((m) => m.value).map((m) => m.value))
+    const refused = more.find((m) => m.reason)?.reason
+    if (refused && !connectionLost(refused)) throw refused
+    if (refused) return held
   }
   throw new Error(`Postgres has given ${MOST} connections and more`)
 }
