@@ -44,9 +44,14 @@ export class Crowd {
     return this.rng.weighted([[5, 'poll'], [4, 'sse'], [2, 'catch-up']])
   }
 
+  /** Whoever is here stays until rest(false). */
+  rest(resting) {
+    this.resting = resting
+  }
+
   async renew() {
     while (this.going) {
-      for (const client of this.clients) if (client.ends < Date.now()) this.end(client)
+      if (!this.resting) for (const client of this.clients) if (client.ends < Date.now()) this.end(client)
       while (this.clients.size < this.count) {
         const saved = this.rng.chance(0.4) && this.saved.length ? this.rng.pick(this.saved) : undefined
         this.begin(saved?.definition ?? this.rng.pick(this.world.definitions), { saved: saved?.state })
@@ -58,6 +63,7 @@ export class Crowd {
   async stampede() {
     while (this.going) {
       await pause(this.rng.int(2000, 6000))
+      if (this.resting) continue
       const saved = this.rng.chance(0.5) && this.saved.length ? this.rng.pick(this.saved) : undefined
       const definition = saved?.definition ?? this.rng.pick(this.world.definitions)
       const mode = this.mode()

@@ -57,9 +57,12 @@ export class Faults {
     }
   }
 
+  /** Nobody comes or goes meanwhile. */
   async lull() {
     this.world.event('calm')
+    this.world.crowd.rest(true)
     for (const end = Date.now() + LULL_MS; this.going && Date.now() < end; ) await pause(200)
+    this.world.crowd.rest(false)
   }
 
   async one(fault) {

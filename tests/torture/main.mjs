@@ -27,6 +27,14 @@ for (const kind of chosen) if (impossible[kind]) console.log(`torture: without $
 
 const world = new World({ seed, seconds, shapes: number('SHAPES', 60), clients: number('CLIENTS', 40), faults })
 
+// What others would have to clean up: file systems. Processes end with this one.
+for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]]) {
+  process.once(signal, () => {
+    world.unmount?.()
+    process.exit(status)
+  })
+}
+
 async function work() {
   await world.start()
   await Promise.race([pause(seconds * 1000), world.failed])

@@ -25,12 +25,17 @@ export class PgBouncer {
     return self
   }
 
+  /** Should it die by itself, as Debian's does at times when a cancel request comes late, it is started again. */
   launch() {
-    this.process = start(program, [join(this.dir, 'ini')], { log: this.log, user: process.getuid() === 0 ? 'postgres' : undefined, cwd: '/' })
+    const process_ = start(program, [join(this.dir, 'ini')], { log: this.log, user: process.getuid() === 0 ? 'postgres' : undefined, cwd: '/' })
+    this.process = process_
+    process_.exited.then(() => this.process === process_ && this.launch())
   }
 
   stop() {
-    return end(this.process, 'SIGINT', 10000, 'pgbouncer')
+    const process_ = this.process
+    this.process = undefined
+    return end(process_, 'SIGINT', 10000, 'pgbouncer')
   }
 
   async destroy() {
