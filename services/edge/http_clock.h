@@ -1,6 +1,6 @@
-/* h2o tells the time by the wall clock. Set back by an hour, it would make no timer due for an hour: no long poll would end and
- * no idle connection. So a loop looks after every turn whether the wall clock went another way than the monotonic one, and moves
- * what its timers were set at along.
+/* h2o tells the time by the wall clock. Set back by an hour, it would make no timer due for an
+ * hour: no long poll would end and no idle connection. So a loop looks after every turn whether the
+ * wall clock went another way than the monotonic one, and moves what its timers were set at along.
  *
  * Of the loop's thread. */
 #ifndef SERVICES_EDGE_HTTP_CLOCK_H

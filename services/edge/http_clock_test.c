@@ -16,15 +16,29 @@ static void ring(h2o_timeout_entry_t *entry)
         H2O_STRUCT_FROM_MEMBER(struct alarm, entry, entry)->rang++;
 }
 
+static h2o_evloop_t *open_loop(struct alarm *a, struct http_clock *c)
+{
+        h2o_evloop_t *loop = h2o_evloop_create();
+        *a = (struct alarm){.entry.cb = ring};
+        h2o_timeout_init(loop, &a->timeout, TIMEOUT_MS);
+        h2o_evloop_run(loop, 0);
+        http_clock_init(c);
+        return loop;
+}
+
+static void close_loop(h2o_evloop_t *loop, struct alarm *a)
+{
+        h2o_timeout_unlink(&a->entry);
+        h2o_timeout_dispose(loop, &a->timeout);
+        h2o_evloop_destroy(loop);
+}
+
 /* A timer is set, the clock has been set by `step_ms` since; then the loop turns. */
 static void check(int64_t step_ms)
 {
-        h2o_evloop_t *loop = h2o_evloop_create();
-        struct alarm a = {.entry.cb = ring};
-        h2o_timeout_init(loop, &a.timeout, TIMEOUT_MS);
-        h2o_evloop_run(loop, 0);
+        struct alarm a;
         struct http_clock c;
-        http_clock_init(&c);
+        h2o_evloop_t *loop = open_loop(&a, &c);
         h2o_timeout_link(loop, &a.timeout, &a.entry);
         a.entry.registered_at -= (uint64_t)step_ms;
         c.ahead_ms -= step_ms;
@@ -35,8 +49,7 @@ static void check(int64_t step_ms)
                 h2o_evloop_run(loop, TIMEOUT_MS);
         assert_int_equal(a.rang, 1);
         assert_true(clock_mono_ms() - begin + 2 >= TIMEOUT_MS);
-        h2o_timeout_dispose(loop, &a.timeout);
-        h2o_evloop_destroy(loop);
+        close_loop(loop, &a);
 }
 
 static void test_clock_set_back(void **state)
@@ -54,19 +67,14 @@ static void test_clock_set_forward(void **state)
 static void test_set_after_the_jump(void **state)
 {
         (void)state;
-        h2o_evloop_t *loop = h2o_evloop_create();
-        struct alarm a = {.entry.cb = ring};
-        h2o_timeout_init(loop, &a.timeout, TIMEOUT_MS);
-        h2o_evloop_run(loop, 0);
+        struct alarm a;
         struct http_clock c;
-        http_clock_init(&c);
+        h2o_evloop_t *loop = open_loop(&a, &c);
         c.ahead_ms -= HOUR_MS;
         h2o_timeout_link(loop, &a.timeout, &a.entry);
         http_clock_follow(&c, loop);
         assert_int_equal(a.entry.registered_at, h2o_now(loop));
-        h2o_timeout_unlink(&a.entry);
-        h2o_timeout_dispose(loop, &a.timeout);
-        h2o_evloop_destroy(loop);
+        close_loop(loop, &a);
 }
 
 int main(void)
