@@ -37,6 +37,17 @@ static inline void list_remove(struct list *node)
         node->next->prev = node->prev;
         list_init(node);
 }
+/* All nodes, to the end of another list. */
+static inline void list_take(struct list *to, struct list *from)
+{
+        if (list_empty(from))
+                return;
+        from->next->prev = to->prev;
+        to->prev->next = from->next;
+        from->prev->next = to;
+        to->prev = from->prev;
+        list_init(from);
+}
 /* First node, removed; NULL when empty. */
 static inline struct list *list_pop_front(struct list *head)
 {

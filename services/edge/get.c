@@ -129,7 +129,7 @@ static void on_resolved(struct get *g)
         }
         shape_unref(g->shape);
         g->shape = shape_ref(g->def->shape);
-        g->shape->used = true;
+        shape_use(g->shape);
         if (g->def->started || g->handle.len)
                 get_become_existing(g);
         get_read(g);

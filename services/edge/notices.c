@@ -124,13 +124,11 @@ static void send_question(struct worker *w, struct question *q)
 static void ask_tails(struct worker *w, uint32_t shard)
 {
         struct question *q = NULL;
-        struct slice handle;
         struct shape *s;
-        size_t cursor = 0;
-        while ((s = hmap_next(&w->shapes.by_handle, &cursor, &handle))) {
-                if (s->shard != shard || (s->n_waiters == 0 && !s->used))
-                        continue;
-                s->used = false;
+        struct list todo;
+        list_init(&todo);
+        list_take(&todo, &w->shapes.watched);
+        while ((s = shapes_next_watched(&w->shapes, &todo, shard))) {
                 if (!q) {
                         q = mem_new(struct question);
                         q->shard = shard;

@@ -6,6 +6,7 @@
 void shapes_init(struct shapes *t)
 {
         hmap_init(&t->by_handle);
+        list_init(&t->watched);
 }
 
 void shapes_fini(struct shapes *t)
@@ -33,6 +34,7 @@ struct shape *shapes_ref(struct shapes *t, struct slice handle, uint32_t shard)
         memcpy(s->handle_bytes, handle.p, handle.len);
         s->handle_len = (uint32_t)handle.len;
         list_init(&s->waiters);
+        list_init(&s->watched);
         hmap_put(&t->by_handle, handle, s);
         return s;
 }
@@ -48,7 +50,38 @@ static void leave_table(struct shape *s)
 {
         if (s->table)
                 hmap_take(&s->table->by_handle, shape_handle(s));
+        list_remove(&s->watched);
         s->table = NULL;
+}
+
+static void watch(struct shape *s)
+{
+        if (s->table && list_empty(&s->watched))
+                list_push_back(&s->table->watched, &s->watched);
+}
+
+void shape_use(struct shape *s)
+{
+        CHECK_OBJ(s, SHAPE_MAGIC);
+        s->used = true;
+        watch(s);
+}
+
+struct shape *shapes_next_watched(struct shapes *t, struct list *todo, uint32_t shard)
+{
+        struct list *node;
+        while ((node = list_pop_front(todo))) {
+                struct shape *s = LIST_OBJ(node, struct shape, watched);
+                CHECK_OBJ(s, SHAPE_MAGIC);
+                bool mine = s->shard == shard, asked = s->used || s->n_waiters > 0;
+                if (s->n_waiters > 0 || !mine)
+                        list_push_back(&t->watched, node);
+                if (!mine || !asked)
+                        continue;
+                s->used = false;
+                return s;
+        }
+        return NULL;
 }
 
 void shape_unref(struct shape *s)
@@ -89,6 +122,7 @@ bool shape_wait(struct shape *s, struct waiter *w, enum wait_kind kind, struct l
         w->wake = WAKE_NONE;
         list_push_back(&s->waiters, &w->node);
         s->n_waiters++;
+        watch(s);
         return true;
 }
 

@@ -64,10 +64,14 @@ struct shape {
         struct list waiters;
         uint32_t n_waiters;
         bool used; /* asked for since the last sweep: the router is to know */
+        struct list watched;
 };
 
 struct shapes {
         struct hmap by_handle;
+        /* Of all the shapes, who may be many, those that the next sweep asks the router about: used
+         * or waited for. One whose waiters have left meanwhile may be on it, too. */
+        struct list watched;
 };
 
 void shapes_init(struct shapes *t);
@@ -88,6 +92,12 @@ static inline bool shape_is_gone(const struct shape *s)
 {
         return s->table == NULL;
 }
+
+/* It was asked for. */
+void shape_use(struct shape *s);
+/* Takes the next one that is to be asked about off `todo`, which was `watched`; who is waited for
+ * goes back there. NULL: there are no more. `shard`: the others' are left for their own sweeps. */
+struct shape *shapes_next_watched(struct shapes *t, struct list *todo, uint32_t shard);
 
 /* The tail was at least `tail` in this generation. Tails only grow. Wakes whom that concerns. */
 void shape_learn_tail(struct shape *s, struct log_offset tail, uint64_t generation,

@@ -293,6 +293,52 @@ static void test_frames(void **state)
         buf_fini(&b);
 }
 
+static struct shape *next_watched(uint32_t shard)
+{
+        struct list todo;
+        list_init(&todo);
+        list_take(&todo, &table.watched);
+        struct shape *first = shapes_next_watched(&table, &todo, shard);
+        while (shapes_next_watched(&table, &todo, shard))
+                ;
+        return first;
+}
+
+/* A sweep meets shapes that were used since the last one or are waited for, and no others, however
+ * many are known. */
+static void test_watched(void **state)
+{
+        (void)state;
+        struct shape *s = fresh(), *other = shapes_ref(&table, SLICE_LIT("257-1"), 1),
+                     *idle = shapes_ref(&table, SLICE_LIT("512-1"), 0);
+        struct waiter w;
+        waiter_init(&w);
+        assert_true(list_empty(&table.watched));
+        shape_use(s);
+        shape_use(s);
+        shape_use(other);
+        assert_ptr_equal(next_watched(0), s);
+        assert_null(next_watched(0));
+        assert_ptr_equal(next_watched(1), other);
+        assert_true(list_empty(&table.watched));
+
+        assert_true(shape_wait(idle, &w, WAIT_BEYOND, at(10)));
+        assert_ptr_equal(next_watched(0), idle);
+        assert_ptr_equal(next_watched(0), idle);
+        waiter_cancel(&w);
+        assert_null(next_watched(0));
+        assert_true(list_empty(&table.watched));
+
+        shape_use(idle);
+        shape_gone(idle, SLICE_EMPTY, &woken);
+        assert_null(next_watched(0));
+        shape_use(idle);
+        assert_true(list_empty(&table.watched));
+        shape_unref(idle);
+        shape_unref(other);
+        done(s);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -307,6 +353,7 @@ int main(void)
                 cmocka_unit_test(test_wheel_jump),
                 cmocka_unit_test(test_lru),
                 cmocka_unit_test(test_frames),
+                cmocka_unit_test(test_watched),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
