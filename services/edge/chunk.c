@@ -39,8 +39,46 @@ static bool has_piece(const struct chunk *c, uint32_t i)
         return i >= c->n_dropped && i < c->n_pieces;
 }
 
+/* ---- how much all chunks hold */
+
+enum { FREE_SHARE = 3, PIECE_SHARE = 16 };
+
+static void hold(struct worker *w, size_t bytes)
+{
+        w->answer_bytes += bytes;
+        edge_count(EDGE_ANSWER_BYTES, (int64_t)bytes);
+}
+
+static void let_go(struct worker *w, size_t bytes)
+{
+        SLUICE_ASSERT(w->answer_bytes >= bytes); /* I7 */
+        w->answer_bytes -= bytes;
+        edge_count(EDGE_ANSWER_BYTES, -(int64_t)bytes);
+}
+
+/* What is left of the part that is given away freely. */
+static size_t room(const struct worker *w)
+{
+        size_t most = w->edge->loop_answer_bytes / FREE_SHARE;
+        return w->answer_bytes < most ? most - w->answer_bytes : 0;
+}
+
+static bool is_full(const struct worker *w)
+{
+        return w->answer_bytes >= w->edge->loop_answer_bytes;
+}
+
+static size_t piece_bytes(const struct worker *w)
+{
+        size_t bytes = room(w) / PIECE_SHARE;
+        if (bytes > CHUNK_PIECE_BYTES)
+                return CHUNK_PIECE_BYTES;
+        return bytes > CHUNK_PIECE_MIN_BYTES ? bytes : CHUNK_PIECE_MIN_BYTES;
+}
+
 static void drop_piece(struct chunk *c)
 {
+        let_go(c->worker, c->pieces[c->n_dropped].bytes.len);
         blob_unref(c->pieces[c->n_dropped].blob);
         c->pieces[c->n_dropped].blob = NULL;
         c->n_dropped++;
@@ -72,6 +110,7 @@ static void evict(struct worker *w)
         while ((n = lru_evict(&w->chunk_lru))) {
                 struct chunk *c = LIST_OBJ(n, struct chunk, lru);
                 edge_count(EDGE_CACHE_BYTES, -(int64_t)n->bytes);
+                hold(w, c->bytes);
                 leave_table(c);
                 free_if_unused(c);
         }
@@ -86,7 +125,7 @@ static void fetch(struct chunk *c)
         bool first = c->state == CHUNK_ASKING;
         struct msg_fetch m = {.type = MSG_fetch,
                               .handle = shape_handle(c->shape),
-                              .max_bytes = CHUNK_PIECE_BYTES};
+                              .max_bytes = piece_bytes(c->worker)};
         if (first || c->next_run > 0) {
                 m.run = c->next_run;
                 m.from_start = c->from.kind != OFFSET_AT;
@@ -101,6 +140,8 @@ static void fetch(struct chunk *c)
                 m.limit_op = c->end.op;
         }
         c->fetching = true;
+        c->asked_bytes = m.max_bytes;
+        hold(c->worker, c->asked_bytes);
         union msg any = {.fetch = m};
         upstream_call(c->worker->edge->upstream, c->worker->index, c->shape->shard, &any,
                       on_fetched, c);
@@ -114,6 +155,7 @@ static void add_piece(struct chunk *c, const struct upstream_reply *reply)
         c->pieces = mem_resize(c->pieces, c->n_pieces + 1, sizeof(*c->pieces));
         c->pieces[c->n_pieces++] = (struct chunk_piece){blob_ref(reply->blob), bytes};
         c->bytes += bytes.len;
+        hold(c->worker, bytes.len);
 }
 
 static bool is_whole(const struct chunk *c)
@@ -123,7 +165,7 @@ static bool is_whole(const struct chunk *c)
 
 static bool too_big_to_keep(const struct chunk *c)
 {
-        return c->bytes > c->worker->chunk_lru.max_bytes / 2;
+        return c->bytes > c->worker->chunk_lru.max_bytes / 2 || room(c->worker) == 0;
 }
 
 static void keep_or_forget(struct chunk *c)
@@ -135,10 +177,12 @@ static void keep_or_forget(struct chunk *c)
         if (c->state != CHUNK_WHOLE || !c->in_table)
                 return;
         size_t bytes = c->bytes + sizeof(*c) + c->n_pieces * sizeof(struct blob);
-        if (lru_add(&c->worker->chunk_lru, &c->lru, bytes))
-                edge_count(EDGE_CACHE_BYTES, (int64_t)bytes);
-        else
+        if (!lru_add(&c->worker->chunk_lru, &c->lru, bytes)) {
                 leave_table(c);
+                return;
+        }
+        edge_count(EDGE_CACHE_BYTES, (int64_t)bytes);
+        let_go(c->worker, c->bytes);
 }
 
 static void take_first(struct chunk *c, const struct upstream_reply *reply, struct list *woken)
@@ -215,8 +259,7 @@ static void tell_readers(struct chunk *c, enum tell whom)
 {
         struct list todo, *node;
         list_init(&todo);
-        while ((node = list_pop_front(&c->readers)))
-                list_push_back(&todo, node);
+        list_take(&todo, &c->readers);
         c->telling = true;
         while ((node = list_pop_front(&todo))) {
                 struct chunk_reader *r = LIST_OBJ(node, struct chunk_reader, node);
@@ -235,6 +278,7 @@ static void on_fetched(void *state, void *arg, const struct upstream_reply *repl
         CHECK_OBJ(c, CHUNK_MAGIC);
         int err = reply->err;
         c->fetching = false;
+        let_go(w, c->asked_bytes);
         c->held = true;
         if (err == 0 && reply->msg.type == MSG_failed)
                 err = ERR_DENIED;
@@ -284,6 +328,11 @@ bool chunk_read(struct worker *w, struct shape *shape, const struct offset_reque
                 edge_count(c->state == CHUNK_ASKING ? EDGE_COLLAPSED : EDGE_CACHE_HITS, 1);
                 if (lru_contains(&c->lru))
                         lru_touch(&w->chunk_lru, &c->lru);
+        } else if (is_full(w)) {
+                c = new_chunk(w, shape, from, &key);
+                c->state = CHUNK_FAILED;
+                c->err = ERR_LIMIT;
+                edge_count(EDGE_ANSWERS_REFUSED, 1);
         } else {
                 c = new_chunk(w, shape, from, &key);
                 hmap_put(&w->chunks, key_slice(&c->key), c);
@@ -297,7 +346,7 @@ bool chunk_read(struct worker *w, struct shape *shape, const struct offset_reque
         r->cb = cb;
         r->arg = arg;
         list_push_back(&c->readers, &r->node);
-        return c->state == CHUNK_OPEN || c->state == CHUNK_WHOLE;
+        return c->state == CHUNK_OPEN || c->state == CHUNK_WHOLE || c->state == CHUNK_FAILED;
 }
 
 static void fetch_ahead(struct chunk *c, uint32_t next)
@@ -313,7 +362,8 @@ enum chunk_next chunk_next(struct chunk_reader *r, struct slice *bytes)
         if (has_piece(c, r->next)) {
                 *bytes = c->pieces[r->next++].bytes;
                 drop_passed(c);
-                fetch_ahead(c, r->next);
+                if (room(c->worker) > 0)
+                        fetch_ahead(c, r->next);
                 return CHUNK_PIECE;
         }
         SLUICE_ASSERT(r->next >= c->n_pieces);

@@ -8,7 +8,13 @@
  *     '-> PENDING (the snapshot is not that far) | FAILED
  *
  * Pieces are fetched one ahead of the fastest reader. A chunk too big for the cache drops a piece
- * when its last reader has passed it. */
+ * when its last reader has passed it.
+ *
+ * Clients may be many, each at a place of its own, and read as slowly as they like: what they hold
+ * is bounded for all of them together (SLUICE_EDGE_ANSWER_BYTES). A third of it is given to pieces
+ * of up to CHUNK_PIECE_BYTES; the less of that is left, the smaller are the pieces that are asked
+ * for, none ahead of its time and no chunk kept for the cache. Beyond the whole no chunk is begun.
+ */
 #ifndef SERVICES_EDGE_CHUNK_H
 #define SERVICES_EDGE_CHUNK_H
 
@@ -26,6 +32,7 @@ enum {
         /* Each piece costs both sides a dozen wake-ups of threads. A router writes snapshots in
          * runs of 256 KiB and the rest of a row: eight of them, and room for the rests. */
         CHUNK_PIECE_BYTES = (2 << 20) + (16 << 10),
+        CHUNK_PIECE_MIN_BYTES = 16 << 10,
         CHUNK_KEY_BYTES = SHAPE_MAX_HANDLE + 1 + 16
 };
 
@@ -64,6 +71,7 @@ struct chunk {
         int err;
         struct blob *failure;
 
+        size_t asked_bytes; /* of the fetch under way, counted as if they were here */
         bool fetching, held, in_table;
         bool telling; /* the list of readers is not whole */
         struct lru_node lru;
@@ -89,8 +97,8 @@ static inline void chunk_reader_init(struct chunk_reader *r)
         list_init(&r->node);
 }
 
-/* Attaches the reader. True when the chunk is OPEN or WHOLE already; else the callback runs when it
- * is, or when it is PENDING or FAILED. */
+/* Attaches the reader. True when the chunk is OPEN or WHOLE already, or FAILED because there is no
+ * room for it; else the callback runs when it is, or when it is PENDING or FAILED. */
 bool chunk_read(struct worker *w, struct shape *shape, const struct offset_request *from,
                 struct chunk_reader *r, void (*cb)(void *arg), void *arg);
 enum chunk_next { CHUNK_PIECE, CHUNK_WAIT /* the callback will run */, CHUNK_END, CHUNK_BROKEN };

@@ -43,6 +43,10 @@ const struct knob edge_knobs[] = {
         {"SLUICE_EDGE_BODY_BYTES", NULL, KNOB_BYTES, "64m", 20 << 20, (uint64_t)1 << 40,
          offsetof(struct edge_conf, body_bytes),
          "bodies of requests in memory at once; requests beyond it are cut off or get 503"},
+        {"SLUICE_EDGE_ANSWER_BYTES", NULL, KNOB_BYTES, "96m", 1 << 20, (uint64_t)1 << 40,
+         offsetof(struct edge_conf, answer_bytes),
+         "what answers under way may take beside the cache; clients are served in smaller and "
+         "smaller pieces as it fills, and new answers refused with 503 when it is full"},
         {"SLUICE_EDGE_COMPRESS_THREADS", NULL, KNOB_U64, "1", 0, 64,
          offsetof(struct edge_conf, compress_threads),
          "threads that compress closed chunks for clients that accept it; 0: none is compressed"},

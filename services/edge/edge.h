@@ -25,7 +25,7 @@ struct edge_conf {
         uint64_t cache_max_age_s, cache_stale_age_s;
         bool allow_delete;
         const char *max_concurrent;
-        uint64_t cache_bytes, body_bytes;
+        uint64_t cache_bytes, body_bytes, answer_bytes;
         uint64_t compress_threads;
         const char *static_dir;
         bool http2;
@@ -50,6 +50,10 @@ extern const size_t edge_n_knobs;
         X(STREAMS, "sse_streams", METRIC_GAUGE, "open event streams")                              \
         X(CACHE_BYTES, "cache_bytes", METRIC_GAUGE,                                                \
           "closed chunks and their compressed forms held in memory")                               \
+        X(ANSWER_BYTES, "answer_bytes", METRIC_GAUGE,                                              \
+          "pieces of answers under way, not of the cache, held in memory or asked for")            \
+        X(ANSWERS_REFUSED, "answers_refused_total", METRIC_COUNTER,                                \
+          "reads refused because too much of other answers was under way")                         \
         X(CACHE_HITS, "cache_hits_total", METRIC_COUNTER, "reads served from a chunk in memory")   \
         X(FORMS_MADE, "compressed_total", METRIC_COUNTER, "forms of closed chunks compressed")     \
         X(FORMS_REFUSED, "compress_refused_total", METRIC_COUNTER,                                 \
@@ -93,7 +97,7 @@ struct edge {
         struct encoder *encoder;
         struct http_server *http;
         int static_dir_fd; /* -1: none */
-        uint64_t loop_cache_bytes;
+        uint64_t loop_cache_bytes, loop_answer_bytes;
 };
 
 #endif

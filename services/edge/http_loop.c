@@ -95,10 +95,16 @@ static void on_close(void *arg)
                 check_drained(loop->server);
 }
 
+/* Without a bound for what is written and not yet sent the kernel takes megabytes for each client
+ * that does not read. */
+enum { UNSENT_BYTES = 384 * 1024 };
+
 static void set_options(h2o_socket_t *sock, const struct http_conf *conf)
 {
-        unsigned ms = (unsigned)conf->send_timeout_ms;
-        setsockopt(h2o_socket_get_fd(sock), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+        unsigned ms = (unsigned)conf->send_timeout_ms, unsent = UNSENT_BYTES;
+        int fd = h2o_socket_get_fd(sock);
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
 
 static void adopt(struct http_loop *loop, h2o_socket_t *sock)

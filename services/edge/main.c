@@ -130,6 +130,7 @@ static int open_http(struct buf *why)
                                  .bodies_bytes = conf.body_bytes,
                                  .http2 = conf.http2};
         edge.loop_cache_bytes = conf.cache_bytes / conf.threads;
+        edge.loop_answer_bytes = conf.answer_bytes / conf.threads;
         return http_server_open(&edge.http, &http, &http_callbacks, &edge, why);
 }
 

@@ -51,7 +51,8 @@ struct worker {
         struct memo memo;
         struct hmap chunks; /* handle and offset -> struct chunk */
         struct lru chunk_lru;
-        struct list woken; /* struct waiter.node: answered in slices */
+        size_t answer_bytes; /* of chunks that are not in chunk_lru: here or asked for */
+        struct list woken;   /* struct waiter.node: answered in slices */
         uint64_t random[2];
         char refused_id[HEAD_REQUEST_ID_BYTES];
         uint64_t unique; /* makes etags of empty answers differ */
