@@ -13,8 +13,9 @@
 
 enum {
         SUB_QUEUE = 8192,
-        MAX_FRAMES_WAITING =
-                4096, /* for one loop; more are dropped, which the loop sees as a gap */
+        /* for one loop; more are dropped, which the loop sees as a gap */
+        MAX_FRAMES_WAITING = 4096,
+        MAX_FRAME_BYTES_WAITING = 16 << 20,
         MAX_REQUEST = DEFINITION_MAX_BYTES + (8 << 20), /* with what a client may post */
         POLL_FAST_MS = 100,
         POLL_SLOW_MS = 1000,
@@ -35,7 +36,7 @@ struct shard {
 struct sink {
         struct http_loop *loop;
         struct list stalled[UPSTREAM_MAX_SHARDS]; /* calls that found no free slot; loop's thread */
-        _Atomic int64_t frames_waiting;
+        _Atomic int64_t frames_waiting, frame_bytes_waiting;
 };
 
 struct upstream {
@@ -180,12 +181,27 @@ struct frame_post {
         struct bus_msg *msg;
 };
 
+static void count_frame(struct sink *sink, const struct bus_msg *msg, int64_t by)
+{
+        int64_t bytes = by * (int64_t)bus_msg_body(msg).len;
+        atomic_fetch_add_explicit(&sink->frames_waiting, by, memory_order_relaxed);
+        atomic_fetch_add_explicit(&sink->frame_bytes_waiting, bytes, memory_order_relaxed);
+}
+
+static bool takes_frames(const struct sink *sink)
+{
+        return atomic_load_explicit(&sink->frames_waiting, memory_order_relaxed) <
+                       MAX_FRAMES_WAITING &&
+               atomic_load_explicit(&sink->frame_bytes_waiting, memory_order_relaxed) <
+                       MAX_FRAME_BYTES_WAITING;
+}
+
 static void deliver_frame(void *state, struct http_post *post)
 {
         struct frame_post *f = (struct frame_post *)post;
         f->up->callbacks.on_frame(state, f->shard, bus_msg_body(f->msg));
         retry_stalled(f->sink, f->shard);
-        atomic_fetch_sub_explicit(&f->sink->frames_waiting, 1, memory_order_relaxed);
+        count_frame(f->sink, f->msg, -1);
         bus_msg_unref(f->msg);
         mem_free(f);
 }
@@ -197,10 +213,9 @@ static void on_frame(void *arg, struct bus_msg *msg)
         uint32_t n = atomic_load_explicit(&shard->up->n_sinks, memory_order_acquire);
         for (uint32_t i = 0; i < n; i++) {
                 struct sink *sink = &shard->up->sinks[i];
-                if (atomic_load_explicit(&sink->frames_waiting, memory_order_relaxed) >=
-                    MAX_FRAMES_WAITING)
+                if (!takes_frames(sink))
                         continue;
-                atomic_fetch_add_explicit(&sink->frames_waiting, 1, memory_order_relaxed);
+                count_frame(sink, msg, 1);
                 struct frame_post *f = mem_new(struct frame_post);
                 f->post.cb = deliver_frame;
                 f->up = shard->up;

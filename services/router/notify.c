@@ -7,7 +7,10 @@
 #include "common/wire/notice.h"
 
 enum {
-        QUEUE_FRAMES = 4096,
+        /* Of each edge: what is kept for one that is stopped. A frame is at most
+         * ANNOUNCE_FRAME_BYTES and one notice, usually much less. What is dropped the edge sees as
+         * a gap. */
+        QUEUE_FRAMES = 256,
         QUIET_MS = 20, /* between frames that only say how far the router is */
         BODY_MAX_BYTES = 1 << 30
 };
