@@ -133,7 +133,7 @@ describe('two ingests, one router', () => {
     http = await freePorts()
     env = {
       ...inherited, DATABASE_URL: db.url, SLUICE_STREAM_ID: 'two', SLUICE_ROUTERS: '1', SLUICE_INSECURE: 'true', SLUICE_LONG_POLL_TIMEOUT: '2s', SLUICE_HTTP_PORT: String(http), SLUICE_HTTP_HOST: '127.0.0.1',
-      SLUICE_ROUTER_DIR: join(dir, 'router'), SLUICE_ROUTER_NOTICES_URL: `ipc://${dir}/n`, SLUICE_ROUTER_FETCH_URL: `ipc://${dir}/f`, SLUICE_ROUTER_NOTICES_URLS: `ipc://${dir}/n`, SLUICE_ROUTER_FETCH_URLS: `ipc://${dir}/f`,
+      SLUICE_ROUTER_DIR: join(dir, 'router'), SLUICE_ROUTER_ADMIN_PORT: String(controlPorts + 6), SLUICE_ROUTER_NOTICES_URL: `ipc://${dir}/n`, SLUICE_ROUTER_FETCH_URL: `ipc://${dir}/f`, SLUICE_ROUTER_NOTICES_URLS: `ipc://${dir}/n`, SLUICE_ROUTER_FETCH_URLS: `ipc://${dir}/f`,
       SLUICE_INGEST_CHANGES_URLS: [0, 1].map((i) => `tcp://127.0.0.1:${controlPorts + 2 * i}`).join(','), SLUICE_INGEST_CONTROL_URLS: [0, 1].map((i) => `tcp://127.0.0.1:${controlPorts + 2 * i + 1}`).join(','),
     }
     for (const [name, set] of [['router', (p) => (router = p)], ['edge', (p) => (edge = p)]]) {
@@ -182,6 +182,30 @@ describe('two ingests, one router', () => {
       expect([client.refetches, client.handles.length]).toEqual([0, 1])
     }, deadlineMs(60000))
   }
+
+  test('#233 a table is first asked for in the moment between two leaders: its snapshot waits for the next one', async () => {
+    const i = await leader()
+    const reason = async () => (await admin(controlPorts + 6, '/readyz').catch(() => ({ text: '' }))).text
+    await sql('create table between (id int primary key); insert into between values (1)')
+    // somebody who stands first in the queue for the lock: the standby only tries now and then
+    const session = await db.session()
+    const locked = session.query("select pg_advisory_lock(hashtext('electric_slot_two'))")
+    await until(async () => (await sql("select 1 from pg_locks where locktype = 'advisory' and not granted")).length, { what: 'it stands in the queue' })
+    ingests[i].child.kill('SIGKILL')
+    await locked
+    try {
+      await until(async () => /lock/.test(await reason()), { what: async () => `the standby leads nobody, and the router knows it: ${await reason()}`, every: 5 })
+      let answered
+      const first = request(`http://127.0.0.1:${http}`, { query: { table: 'between', offset: '-1' } }, 20000).then((a) => (answered = a))
+      await holdsFor(700, () => !answered, () => `it is not answered yet, it was: ${answered.status} ${answered.text}`)
+      await session.query("select pg_advisory_unlock(hashtext('electric_slot_two'))")
+      const answer = await first
+      expect([answer.status, answer.changes.length]).toEqual([200, 1])
+    } finally {
+      await session.end()
+      launchIngest(i)
+    }
+  })
 })
 
 describe('how Postgres is reached', () => {

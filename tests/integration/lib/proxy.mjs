@@ -1,12 +1,14 @@
-// A TCP proxy between a client and an edge, for what networks do: connections that are cut, and slow ones.
+// A proxy between a client and an edge, or on the bus, for what networks do: connections that are cut, slow ones, and ways of different length.
 import net from 'node:net'
 import { once } from 'node:events'
 
 export class Proxy {
-  /** `target`: the URL of an edge. */
-  static async start(target) {
+  /** `target`: the URL of an edge, or the path of a unix socket; then `path` is another one to listen on. */
+  static async start(target, path) {
     const self = new Proxy()
-    self.target = new URL(target)
+    const { hostname, port } = path ? {} : new URL(target)
+    self.target = path ? { path: target } : { host: hostname, port }
+    self.held = undefined // while answers are held: those that came
     self.pairs = new Set()
     self.cutAfter = undefined // bytes of an answer
     self.stallAfter = undefined // bytes of an answer: no more of it is passed on
@@ -14,14 +16,14 @@ export class Proxy {
     self.bytesPerSecond = undefined
     self.cuts = 0
     self.server = net.createServer((client) => self.adopt(client))
-    self.server.listen(0, '127.0.0.1')
+    self.server.listen(path ? { path } : { port: 0, host: '127.0.0.1' })
     await once(self.server, 'listening')
-    self.url = `http://127.0.0.1:${self.server.address().port}`
+    self.url = path ? `ipc://${path}` : `http://127.0.0.1:${self.server.address().port}`
     return self
   }
 
   adopt(client) {
-    const edge = net.connect({ host: this.target.hostname, port: this.target.port })
+    const edge = net.connect(this.target)
     const pair = { client, edge, passed: 0 }
     this.pairs.add(pair)
     const end = () => this.cut(pair)
@@ -30,7 +32,18 @@ export class Proxy {
       pair.passed = 0 // of the next answer
       edge.write(bytes)
     })
-    edge.on('data', (bytes) => this.pass(pair, bytes))
+    edge.on('data', (bytes) => (this.held ? this.held.push([pair, bytes]) : this.pass(pair, bytes)))
+  }
+
+  /** Keeps what comes back from now on until release(). */
+  hold() {
+    this.held ??= []
+  }
+
+  release() {
+    const held = this.held ?? []
+    this.held = undefined
+    for (const [pair, bytes] of held) this.pass(pair, bytes)
   }
 
   pass(pair, bytes) {
