@@ -46,6 +46,10 @@ extern const size_t edge_n_knobs;
           "how long ago the last notice came, from the router that has been silent longest")       \
         X(SEEN_LSN, "seen_lsn_bytes", METRIC_GAUGE,                                                \
           "LSN up to which every router has said that it has applied everything")                  \
+        X(UNSENT_BYTES, "unsent_bytes", METRIC_GAUGE,                                              \
+          "bytes of answers that their clients have not taken yet")                                \
+        X(UNSENT_MS, "unsent_lag_ms", METRIC_GAUGE,                                                \
+          "how long the client that is latest has not taken its answer")                           \
         X(PARKED, "parked_requests", METRIC_GAUGE, "requests that wait for a shape to change")     \
         X(STREAMS, "sse_streams", METRIC_GAUGE, "open event streams")                              \
         X(CACHE_BYTES, "cache_bytes", METRIC_GAUGE,                                                \

@@ -94,6 +94,9 @@ void http_server_free(struct http_server *s);
 uint32_t http_server_loops(const struct http_server *s);
 struct http_loop *http_server_loop(struct http_server *s, uint32_t index);
 int64_t http_server_connections(const struct http_server *s);
+/* Any thread: what answers have that the clients' sockets have not taken, and how long the oldest
+ * of it waits; as of the last tick. */
+void http_server_unsent(const struct http_server *s, uint64_t *bytes, uint64_t *oldest_ms);
 
 /* A message to a loop. Zeroed and owned by the sender until it is posted, by the callback
  * afterwards. */

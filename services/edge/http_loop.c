@@ -179,6 +179,7 @@ static void on_tick(h2o_timeout_entry_t *entry)
                 return;
         h2o_timeout_link(loop->ctx.loop, &loop->tick_timeout, &loop->tick);
         look_at_bodies(loop);
+        http_show_unsent(loop);
         if (++loop->ticks % (1000 / HTTP_TICK_MS) == 0) {
                 http_check_noisy(loop);
                 resume_accepting(loop);

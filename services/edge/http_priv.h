@@ -38,6 +38,9 @@ struct http_loop {
         struct list conns;
         uint32_t n_conns;
         _Atomic size_t coming_bytes; /* of bodies that are not whole, when last looked at */
+        struct list unsent;          /* requests of which h2o has something to send, oldest first */
+        uint64_t unsent_bytes;
+        _Atomic uint64_t shown_unsent_bytes, shown_unsent_ms;
         struct list noisy; /* parked requests whose client has sent more: looked at each second */
         void *state;
 };
@@ -77,7 +80,8 @@ struct http_request {
         h2o_req_t *req;
         struct http_loop *loop;
         struct http_conn *conn; /* NULL on HTTP/2 */
-        struct list noisy;
+        struct list noisy, unsent;
+        uint64_t unsent_bytes, unsent_since_ms;
         bool parked, in_flight;
         size_t body_bytes; /* counted in server->bodies_bytes */
         int refusal;
@@ -106,6 +110,11 @@ bool http_count_body(struct http_request *r);
 void http_uncount_body(struct http_request *r);
 /* Cuts off requests whose bodies have not come whole, while all together are too large. */
 void http_bound_bodies(struct http_loop *loop);
+/* h2o is about to be given so many bytes of an answer; it has sent them, or will not. */
+void http_sending(struct http_request *r, size_t bytes);
+void http_sent(struct http_request *r);
+/* For http_server_unsent(), now and then. */
+void http_show_unsent(struct http_loop *loop);
 /* Looks at the noisy ones again. */
 void http_check_noisy(struct http_loop *loop);
 

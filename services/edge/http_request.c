@@ -69,6 +69,7 @@ static void on_dispose(void *p)
         CHECK_OBJ(r, HTTP_REQUEST_MAGIC);
         list_remove(&r->noisy);
         http_uncount_body(r);
+        http_sent(r);
         if (r->conn && r->conn->current == r)
                 r->conn->current = NULL;
         if (r->on_end)
@@ -82,6 +83,7 @@ static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
         struct http_request *r = H2O_STRUCT_FROM_MEMBER(struct http_request, generator, generator);
         CHECK_OBJ(r, HTTP_REQUEST_MAGIC);
         r->in_flight = false;
+        http_sent(r);
         if (r->phase == HTTP_STARTED)
                 r->proceed(r->proceed_arg);
 }
@@ -104,6 +106,7 @@ int http_on_req(h2o_handler_t *self, h2o_req_t *req)
                                    .req = req,
                                    .loop = http_loop_of(req->conn->ctx)};
         list_init(&r->noisy);
+        list_init(&r->unsent);
         if (req->version < 0x200) {
                 r->conn = req->conn->callbacks->get_socket(req->conn)->on_close.data;
                 CHECK_OBJ(r->conn, HTTP_CONN_MAGIC);
@@ -311,12 +314,15 @@ static void send_parts(struct http_request *r, const struct slice *parts, size_t
                        h2o_send_state_t state)
 {
         h2o_iovec_t vec[HTTP_MAX_PARTS];
-        size_t used = 0;
+        size_t used = 0, bytes = 0;
         SLUICE_ASSERT(n <= HTTP_MAX_PARTS);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 if (parts[i].len)
                         vec[used++] = h2o_iovec_init(parts[i].p, parts[i].len);
+                bytes += parts[i].len;
+        }
         r->in_flight = true;
+        http_sending(r, bytes);
         h2o_send(r->req, vec, used, state);
 }
 

@@ -54,6 +54,7 @@ static void start_threads(struct http_server *s, const int *fds)
                 loop->listen_fd = fds[i];
                 list_init(&loop->conns);
                 list_init(&loop->noisy);
+                list_init(&loop->unsent);
                 h2o_multithread_create_thread(&loop->thread, NULL, http_loop_main, loop);
         }
         enter(s); /* HTTP_READY */

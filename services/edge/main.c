@@ -137,7 +137,11 @@ static int open_http(struct buf *why)
 static void on_gauges(void *arg)
 {
         (void)arg;
+        uint64_t unsent_bytes, unsent_ms;
         metric_set(&edge_metrics[EDGE_CONNECTIONS], http_server_connections(edge.http));
+        http_server_unsent(edge.http, &unsent_bytes, &unsent_ms);
+        metric_set(&edge_metrics[EDGE_UNSENT_BYTES], (int64_t)unsent_bytes);
+        metric_set(&edge_metrics[EDGE_UNSENT_MS], (int64_t)unsent_ms);
         loop_timer_set(gauges_timer, GAUGES_MS);
 }
 

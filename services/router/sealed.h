@@ -1,6 +1,6 @@
 /* A record of the store with its checksum: u64 (xxh3 of the payload, seeded by that of the key) ·
- * payload. What is damaged, or stands under another key than it was written for, is ERR_CORRUPT. Runs
- * of the log have a form of their own (run.h). */
+ * payload. What is damaged, or stands under another key than it was written for, is ERR_CORRUPT.
+ * Runs of the log have a form of their own (run.h). */
 #ifndef SERVICES_ROUTER_SEALED_H
 #define SERVICES_ROUTER_SEALED_H
 

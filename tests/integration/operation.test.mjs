@@ -1,7 +1,8 @@
 // A running stack and the one who runs it: takeovers without a gap, a Postgres that is always answered, lag and readiness that tell what is
 // stopped, connections in every way that a URL can ask for.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeAll, afterAll, describe, expect, inject, test } from 'vitest'
 import { Authority } from './lib/certificates.mjs'
@@ -64,6 +65,28 @@ describe('lag and readiness', () => {
     const [seen, applied] = [await ctx.stack.metric('edge-0', 'seen_lsn_bytes'), await ctx.stack.metric('router-0', 'applied_lsn_bytes')]
     expect(Math.abs(seen - applied)).toBeLessThan(1 << 20)
   }, deadlineMs(90000))
+
+  test('a client does not take its answer: the last stage shows it, in bytes and in time', async () => {
+    const unsent = async () => [await ctx.stack.metric('edge-0', 'unsent_bytes'), await ctx.stack.metric('edge-0', 'unsent_lag_ms')]
+    await sql("create table untaken (id int primary key, v text); insert into untaken values (1, repeat('x', 30000000))")
+    await ctx.stack.shape({ table: 'untaken', offset: '-1' })
+    await until(async () => (await unsent()).every((n) => n === 0), { what: 'everybody has taken everything' })
+    const socket = net.connect(ctx.stack.port, '127.0.0.1').on('error', () => {})
+    try {
+      const began = Date.now()
+      socket.write('GET /v1/shape?table=untaken&offset=-1 HTTP/1.1\r\nHost: x\r\n\r\n')
+      await new Promise((resolve) => socket.once('data', () => resolve(socket.pause())))
+      await until(async () => (await unsent())[1] > 2000, { what: async () => `it is late, the edge shows ${await unsent()}` })
+      const [bytes, ms] = await unsent()
+      expect(bytes).toBeGreaterThan(1000000)
+      expect(bytes).toBeLessThan(40000000)
+      expect(ms).toBeLessThanOrEqual(Date.now() - began + 1000)
+      socket.resume()
+      await until(async () => (await unsent()).every((n) => n === 0), { what: async () => `it has taken it, the edge shows ${await unsent()}` })
+    } finally {
+      socket.destroy()
+    }
+  })
 
   test('ingest stands still: the router is not ready, says why, and is again', async () => {
     expect((await readyz('router-0')).status).toBe(200)
