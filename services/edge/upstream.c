@@ -309,11 +309,12 @@ static void announce(struct upstream *u, const struct poll_reply *p)
                 s->state = p->state;
                 http_loop_post(u->sinks[i].loop, &s->post);
         }
-        log_info("router_state", "router %u is %s%s%s", p->shard->index,
-                 p->state == SVC_ACTIVE    ? "active"
-                 : p->state == SVC_WAITING ? "waiting"
-                                           : "starting",
-                 p->reason[0] ? ": " : "", p->reason);
+        log_event(p->state == SVC_ACTIVE ? LOG_INFO : LOG_WARNING, "router_state",
+                  "router %u is %s%s%s", p->shard->index,
+                  p->state == SVC_ACTIVE    ? "active"
+                  : p->state == SVC_WAITING ? "waiting"
+                                            : "starting",
+                  p->reason[0] ? ": " : "", p->reason);
 }
 
 static void on_polled(void *arg)

@@ -4,6 +4,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "common/bus/bus.h"
+#include "common/obs/log.h"
 #include "common/pg/pg.h"
 #include "services/ingest/control.h"
 #include "services/ingest/ensure.h"
@@ -13,7 +14,7 @@
 #include "services/ingest/repl.h"
 #include "services/ingest/stream.h"
 
-enum { SWEEP_MS = 2000, LINE_MAX_BYTES = 2048 };
+enum { LATE_MS = 5000, SWEEP_MS = 2000, LINE_MAX_BYTES = 2048 };
 
 /* One per process, like the skeleton that calls us. */
 static struct {
@@ -77,11 +78,41 @@ static void on_lineage(void *arg, const struct lineage_answer *answer)
 
 /* ---- how late everything is */
 
-static void show_lag(enum ingest_metric bytes, enum ingest_metric ms, lsn_t position, uint64_t now)
+/* The stages of a change's way that are seen from here. */
+static struct stage {
+        enum ingest_metric bytes, ms;
+        lsn_t (*position)(const struct stream *s);
+        const char *who;
+        bool late; /* and somebody was told */
+} stages[] = {
+        {INGEST_METRIC_published_lag, INGEST_METRIC_published_lag_ms, stream_received,
+         "ingest with publishing what the database has written", false},
+        {INGEST_METRIC_applied_lag, INGEST_METRIC_applied_lag_ms, stream_applied,
+         "a router with applying it", false},
+        {INGEST_METRIC_synced_lag, INGEST_METRIC_synced_lag_ms, stream_confirmed,
+         "a router with making it durable", false},
+};
+
+/* Two lines for a time of being late, however long it is. */
+static void tell_late(struct stage *s, uint64_t bytes, uint64_t ms)
 {
-        lsn_t at = feedback_flush_lsn(position);
-        metric_set(&ingest_metrics[bytes], (int64_t)lag_bytes(&self.lag, at));
-        metric_set(&ingest_metrics[ms], (int64_t)lag_ms(&self.lag, at, now));
+        if (!s->late && ms >= LATE_MS)
+                log_warning("stage_late", "%s is %llu ms and %llu bytes of WAL behind", s->who,
+                            (unsigned long long)ms, (unsigned long long)bytes);
+        else if (s->late && ms < LATE_MS / 2)
+                log_info("stage_in_time", "%s is in time again", s->who);
+        else
+                return;
+        s->late = !s->late;
+}
+
+static void show_stage(struct stage *s, uint64_t now)
+{
+        lsn_t at = feedback_flush_lsn(s->position(self.stream));
+        uint64_t bytes = lag_bytes(&self.lag, at), ms = lag_ms(&self.lag, at, now);
+        metric_set(&ingest_metrics[s->bytes], (int64_t)bytes);
+        metric_set(&ingest_metrics[s->ms], (int64_t)ms);
+        tell_late(s, bytes, ms);
 }
 
 static void on_wal_seen(void *arg)
@@ -94,12 +125,8 @@ static void on_wal_seen(void *arg)
         mem_free(f);
         if (!self.stream || stream_epoch(self.stream) == 0)
                 return;
-        show_lag(INGEST_METRIC_published_lag, INGEST_METRIC_published_lag_ms,
-                 stream_received(self.stream), now);
-        show_lag(INGEST_METRIC_applied_lag, INGEST_METRIC_applied_lag_ms,
-                 stream_applied(self.stream), now);
-        show_lag(INGEST_METRIC_synced_lag, INGEST_METRIC_synced_lag_ms,
-                 stream_confirmed(self.stream), now);
+        for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
+                show_stage(&stages[i], now);
         lag_release(&self.lag, feedback_flush_lsn(stream_confirmed(self.stream)));
 }
 

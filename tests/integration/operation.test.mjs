@@ -53,6 +53,8 @@ describe('lag and readiness', () => {
       expect(await ingest('slot_lag_bytes')).toBeGreaterThan(1000000)
       expect(await ingest('window_bytes')).toBeGreaterThan(16384)
       expect(await ctx.stack.metric('edge-0', 'router_silence_ms')).toBeGreaterThan(3000)
+      expect(ctx.stack.logLines(/event=stage_late .*a router with applying it/)).toHaveLength(1)
+      expect(ctx.stack.logLines(/level=warning svc=edge event=router_state .*router 0 is starting/).length).toBeGreaterThan(0)
       expect(Number((await slot()).behind), 'nothing is acknowledged that is not on disk').toBeGreaterThan(1000000)
     } finally {
       ctx.stack.signal('router-0', 'SIGCONT')
@@ -61,6 +63,7 @@ describe('lag and readiness', () => {
     expect(client.handles).toHaveLength(1)
     await until(async () => (await ingest('synced_lag_bytes')) === 0 && (await ingest('synced_lag_ms')) === 0 && (await ingest('paused')) === 0, { what: 'the lag is gone' })
     expect((await slot()).active_pid).toBe(walsender)
+    await ctx.stack.says(/event=stage_in_time .*a router with applying it/)
     await until(async () => (await ctx.stack.metric('edge-0', 'router_silence_ms')) < 2000, { what: 'the edge hears the router' })
     const [seen, applied] = [await ctx.stack.metric('edge-0', 'seen_lsn_bytes'), await ctx.stack.metric('router-0', 'applied_lsn_bytes')]
     expect(Math.abs(seen - applied)).toBeLessThan(1 << 20)
