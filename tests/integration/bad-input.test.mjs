@@ -1,6 +1,6 @@
 // I8: bad input costs a clear line and nothing else.
-import { afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
-import { execFileSync } from 'node:child_process'
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, openSync, rmSync, writeSync, closeSync, readFileSync, writeFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -8,7 +8,7 @@ import net from 'node:net'
 import { gunzipSync } from 'node:zlib'
 import { useStack } from './lib/fixture.mjs'
 import { Postgres } from './lib/postgres.mjs'
-import { Stack } from './lib/stack.mjs'
+import { Stack, binary } from './lib/stack.mjs'
 import { raw, readShape, request } from './lib/http.mjs'
 import { syncClient } from './lib/client.mjs'
 import { deadlineMs, holdsFor, until } from './lib/wait.mjs'
@@ -97,6 +97,35 @@ describe('the HTTP port', () => {
     expect(await stack.says(/in use/i)).toContain(String(stack.port))
     stack.assertSound()
   })
+})
+
+describe('every other port', () => {
+  const listening = []
+  afterAll(() => listening.forEach((server) => server.close()))
+  async function taken(host) {
+    const server = net.createServer().listen(0, host)
+    listening.push(server)
+    await until(() => server.listening)
+    return server.address().port
+  }
+  const bus = (name) => `ipc:///tmp/sluice-bad-${process.pid}-${name}`
+  const env = {
+    PATH: process.env.PATH, DATABASE_URL: 'postgresql://x:y@127.0.0.1:1/d', SLUICE_INSECURE: 'true', SLUICE_ROUTER_DIR: `/tmp/sluice-bad-${process.pid}`, SLUICE_HTTP_PORT: '0',
+    SLUICE_INGEST_CHANGES_URL: bus('a'), SLUICE_INGEST_CONTROL_URL: bus('b'), SLUICE_INGEST_CHANGES_URLS: bus('a'), SLUICE_INGEST_CONTROL_URLS: bus('b'),
+    SLUICE_ROUTER_NOTICES_URL: bus('c'), SLUICE_ROUTER_FETCH_URL: bus('d'), SLUICE_ROUTER_NOTICES_URLS: bus('c'), SLUICE_ROUTER_FETCH_URLS: bus('d'),
+  }
+  afterAll(() => rmSync(env.SLUICE_ROUTER_DIR, { recursive: true, force: true }))
+  for (const [service, ...knobs] of [['ingest', 'ADMIN_PORT', 'CHANGES_URL', 'CONTROL_URL'], ['router', 'ADMIN_PORT', 'NOTICES_URL', 'FETCH_URL'], ['edge', 'ADMIN_PORT']])
+    for (const knob of knobs)
+      test(`${service}'s ${knob} is in use: one line that names it, and the end`, async () => {
+        const admin = knob === 'ADMIN_PORT'
+        const port = await taken(admin ? '0.0.0.0' : '127.0.0.1')
+        const more = { [`SLUICE_${service.toUpperCase()}_${knob}`]: admin ? String(port) : `tcp://127.0.0.1:${port}` }
+        const { status, stdout, stderr } = spawnSync(binary(service), { env: { ...env, ...more }, encoding: 'utf8', timeout: deadlineMs(15000) })
+        const errors = `${stdout}${stderr}`.split('\n').filter((line) => /level=error/.test(line))
+        expect([status, errors.length]).toEqual([1, 1])
+        expect(errors[0]).toMatch(new RegExp(`event=start_failed .*${port}.* in use`))
+      })
 })
 
 describe('a running stack', () => {
