@@ -91,6 +91,27 @@ describe('lag and readiness', () => {
     }
   })
 
+  test('rotations of shapes are counted by their cause, and each has its line', async () => {
+    const causes = ['deleted', 'truncated', 'changed', 'no_old_row', 'failed', 'surplus', 'unpublished', 'hidden', 'purged', 'too_large']
+    const counts = async () => Object.fromEntries(await Promise.all(causes.map(async (c) => [c, await ctx.stack.metric('router-0', `gone_${c}_total`)])))
+    const rotates = async (cause, reason, rotate, where) => {
+      const table = `rotated_${cause}`
+      await sql(`create table ${table} (id int primary key, v text); insert into ${table} values (1, 'x')`)
+      const before = await counts()
+      const first = await ctx.stack.shape({ table, offset: '-1', where })
+      expect(first.status).toBe(where ? 500 : 200)
+      await rotate(table)
+      await until(async () => (await counts())[cause] > before[cause], { what: async () => `a shape is counted as ${cause}, ${JSON.stringify(await counts())}` })
+      expect(await counts()).toEqual({ ...before, [cause]: before[cause] + 1 })
+      await ctx.stack.says(new RegExp(`event=shape_gone .*public\\.${table} is removed: ${reason}`))
+    }
+    await rotates('deleted', 'deleted', (table) => ctx.stack.shape({ table }, { method: 'DELETE' }))
+    await rotates('truncated', 'its table was truncated', (table) => sql(`truncate ${table}`))
+    await rotates('changed', 'its table changed', (table) => sql(`alter table ${table} alter v type varchar(9)`))
+    await rotates('no_old_row', 'a change came without its old row', (table) => sql(`alter table ${table} replica identity default; update ${table} set v = 'y'`))
+    await rotates('failed', 'its snapshot failed', () => {}, '10 / (id - 1) = 3')
+  })
+
   test('ingest stands still: the router is not ready, says why, and is again', async () => {
     expect((await readyz('router-0')).status).toBe(200)
     ctx.stack.signal('ingest', 'SIGSTOP')
