@@ -1,10 +1,16 @@
 /* The door to NNG, over its inproc transport and a Unix socket. */
 #include "common/test/test.h"
 
+#include <endian.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
@@ -183,6 +189,65 @@ static void test_publish(void **state)
         buf_fini(&frame);
 }
 
+/* ---- a net that is slow */
+
+enum { SLOW_MS = 2500 };
+
+/* A publisher whose side of the handshake takes SLOW_MS, on every connection. */
+static void *answer_slowly(void *arg)
+{
+        static const char hello[8] = {0, 'S', 'P', 0, 0, 0x20, 0, 0};
+        int listener = *(int *)arg;
+        for (;;) {
+                int fd = accept(listener, NULL, NULL);
+                struct pollfd gone = {.fd = fd, .events = POLLRDHUP};
+                if (poll(&gone, 1, SLOW_MS) == 0) {
+                        struct buf frame;
+                        buf_init(&frame, 1024);
+                        pub_frame(&frame, 9, 1, SLICE_LIT("body"));
+                        uint64_t size = htobe64(frame.len);
+                        struct iovec all[] = {{(void *)(uintptr_t)hello, sizeof(hello)},
+                                              {&size, sizeof(size)},
+                                              {frame.p, frame.len}};
+                        assert_int_equal(writev(fd, all, 3), 16 + frame.len);
+                        buf_fini(&frame);
+                        poll(&gone, 1, -1);
+                        close(fd);
+                        return NULL;
+                }
+                close(fd);
+        }
+}
+
+static void test_slow_handshake(void **state)
+{
+        (void)state;
+        struct inbox in = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1, 0};
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof(at);
+        int listener = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
+        assert_int_equal(listen(listener, 8), 0);
+        assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, answer_slowly, &listener), 0);
+        char url[64];
+        snprintf(url, sizeof(url), "tcp://127.0.0.1:%u", ntohs(at.sin_port));
+        struct sub *s;
+        struct buf why;
+        buf_init(&why, 1024);
+        assert_int_equal(sub_open(&s, url, 64, 1 << 20, on_frame, &in, &why), 0);
+        struct timespec late = {.tv_sec = time(NULL) + 60};
+        pthread_mutex_lock(&in.mutex);
+        while (in.next == 1)
+                assert_int_equal(pthread_cond_timedwait(&in.changed, &in.mutex, &late), 0);
+        pthread_mutex_unlock(&in.mutex);
+        sub_close(s);
+        pthread_join(thread, NULL);
+        close(listener);
+        buf_fini(&why);
+}
+
 static void test_frames(void **state)
 {
         (void)state;
@@ -209,6 +274,7 @@ int main(void)
                 cmocka_unit_test(test_address_in_use_and_bad_urls),
                 cmocka_unit_test(test_close_with_calls_outstanding),
                 cmocka_unit_test(test_publish),
+                cmocka_unit_test(test_slow_handshake),
                 cmocka_unit_test(test_frames),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,9 @@
 enum {
         REDIAL_MAGIC = 0x4ed1a101,
         LOOK_EVERY_MS = 500,
-        PATIENCE = 3,  /* looks without a connection, then a new dialer */
+        PATIENCE = 3,  /* looks without a connection, then a new dialer; then twice as many … */
         COMPLAIN = 20, /* looks without a connection, then a line in the log */
+        PATIENCE_MAX = 20, /* … up to NNG's own patience with a handshake */
 };
 
 struct redial {
@@ -22,7 +23,9 @@ struct redial {
         nng_aio *aio; /* the clock: sleeps between looks */
         char *url;
         atomic_int pipes;
-        int lonely; /* looks in a row without a connection; the aio's */
+        int lonely;   /* looks in a row without a connection; the aio's */
+        int waited;   /* of these, since the last dialer; the aio's */
+        int patience; /* how many that one is given; the aio's */
         bool complained;
 };
 
@@ -59,17 +62,31 @@ static void tell(struct redial *r)
         }
 }
 
+/* A dialer whose handshake is on its way is not to be disturbed for ever: where the net is slow
+ * each is given longer than the one before. */
+static void lose_patience(struct redial *r)
+{
+        r->waited = 0;
+        r->patience = r->patience * 2 < PATIENCE_MAX ? r->patience * 2 : PATIENCE_MAX;
+        nng_dialer_close(r->dialer);
+        (void)dial(r); /* on failure: again after a while */
+}
+
 static void look(void *arg)
 {
         struct redial *r = arg;
         if (nng_aio_result(r->aio) != 0)
                 return; /* closing */
-        r->lonely = atomic_load(&r->pipes) > 0 ? 0 : r->lonely + 1;
-        tell(r);
-        if (r->lonely > 0 && r->lonely % PATIENCE == 0) {
-                nng_dialer_close(r->dialer);
-                (void)dial(r); /* on failure: again after a while */
+        if (atomic_load(&r->pipes) > 0) {
+                r->lonely = r->waited = 0;
+                r->patience = PATIENCE;
+        } else {
+                r->lonely++;
+                r->waited++;
         }
+        tell(r);
+        if (r->waited >= r->patience)
+                lose_patience(r);
         nng_sleep_aio(LOOK_EVERY_MS, r->aio);
 }
 
@@ -80,8 +97,10 @@ int redial_open(struct redial **out, nng_socket socket, const char *url, struct 
                 return err;
         struct redial *r = mem_new(struct redial);
         *out = r; /* NNG knows it from here on, also when something fails */
-        *r = (struct redial){
-                .magic = REDIAL_MAGIC, .socket = socket, .url = slice_dup_cstr(slice_cstr(url))};
+        *r = (struct redial){.magic = REDIAL_MAGIC,
+                             .socket = socket,
+                             .url = slice_dup_cstr(slice_cstr(url)),
+                             .patience = PATIENCE};
         int rv = nng_aio_alloc(&r->aio, look, r);
         if (rv == 0)
                 rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_pipe, r);
