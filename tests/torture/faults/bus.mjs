@@ -2,7 +2,7 @@
 import { pause } from '../../integration/lib/wait.mjs'
 
 const FOR_MS = [20, 200, 1000, 3000, 8000]
-const DELAYS_MS = [2, 20, 100, 400]
+const DELAYS_MS = [2, 20, 100, 400, 1500]
 
 const some = (world, rng) => {
   const links = world.bus.links.filter(() => rng.chance(0.4))
