@@ -1,8 +1,7 @@
 // A running stack and the one who runs it: takeovers without a gap, a Postgres that is always answered, lag and readiness that tell what is
 // stopped, connections in every way that a URL can ask for.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeAll, afterAll, describe, expect, inject, test } from 'vitest'
 import { Authority } from './lib/certificates.mjs'
