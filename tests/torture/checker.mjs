@@ -224,8 +224,14 @@ export class Checker {
   /** A subset's answer against what its snapshot saw. */
   subset(client, definition, { metadata, data }, state) {
     this.counts.subsets++
-    this.inSome(this.world.histories(Date.now()), client, async (history) => {
+    const { handle, definition: whole } = client
+    const told = Date.now()
+    this.inSome(this.world.histories(told), client, async (history) => {
       await history.afterNow()
+      // the shape is about to end, its keys and columns are of before; upToDateBeyond() sees to it that it does
+      const begun = history.snapshots.get(handle)
+      if (begun && history.byName.get(whole.name).endedSince(begun, history.lsn)) return undefined
+      if (this.world.excuses.staleness(whole, told)) return undefined
       const snapshot = history.snapshot(metadata)
       const view = history.byName.get(definition.name)
       if (view.expected(snapshot, snapshot.before).state === state) return undefined
