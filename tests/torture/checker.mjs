@@ -5,6 +5,7 @@
 //  - a handle belongs to one definition, ends for a reason and never comes back;
 //  - nobody waits for data that exists.
 import { deadlineMs } from '../integration/lib/wait.mjs'
+import { isPossible } from './moody.mjs'
 import { hash48 } from './sum.mjs'
 import { compare, position } from './wire.mjs'
 
@@ -82,8 +83,13 @@ export class Checker {
     return this.alive(client, answer.handle, asked)
   }
 
+  /** The table is being altered, or is such that there is no such shape of it: for as long as it is. */
+  mayRefuse(definition, asked) {
+    return this.world.excuses.refusal(definition, asked) || !isPossible(this.world.history.catalog[definition.table], definition)
+  }
+
   unexpected(client, asked, answer) {
-    if (answer.status === 400 && this.world.excuses.refusal(client.definition, asked)) return
+    if (answer.status === 400 && this.mayRefuse(client.definition, asked)) return
     this.violation(`status ${answer.status}: ${answer.text}`, { client })
   }
 

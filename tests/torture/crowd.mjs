@@ -94,7 +94,7 @@ export class Crowd {
       const asked = Date.now()
       try {
         const { status } = await ask(this.world.edge(this.rng), { method: 'DELETE', query: definition.params })
-        if (![202, 404, 503].includes(status) && !(status === 400 && this.world.excuses.refusal(definition, asked))) this.world.checker.violation(`DELETE of ${definition.name}: ${status}`, {})
+        if (![202, 404, 503].includes(status) && !(status === 400 && this.world.checker.mayRefuse(definition, asked))) this.world.checker.violation(`DELETE of ${definition.name}: ${status}`, {})
       } catch (error) {
         if (error.violation) throw error
       }
@@ -118,7 +118,7 @@ export class Crowd {
     const answer = await ask(this.world.edge(this.rng), {
       method: 'POST', query: { ...definition.params, handle, offset }, body: JSON.stringify({ where: piece.sql, params }),
     })
-    if (answer.status === 409 || answer.status === 503 || (answer.status === 400 && this.world.excuses.refusal(definition, asked))) return
+    if (answer.status === 409 || answer.status === 503 || (answer.status === 400 && this.world.checker.mayRefuse(definition, asked))) return
     if (answer.status !== 200) this.world.checker.violation(`a subset: ${answer.status} ${answer.text}`, { client })
     const body = JSON.parse(answer.text)
     const state = body.data.reduce((sum, { key, value }) => add(sum, rowHash(key, columns, value)), 0)

@@ -178,6 +178,20 @@ describe('the oracle', () => {
     assert.equal(ended('256-1'), true)
   })
 
+  test('lets a shape be refused for as long as its table has none of the kind, and no longer', () => {
+    const definition = { ...DEFINITION, columns: ['id', 'v'], uses: ['v'] }
+    const world = { excuses: new Excuses(), fail: () => {}, history: { catalog: { item: { pk: ['id'], columns: ['id', 'v', 'alt'] } } } }
+    const checker = new Checker(world)
+    const refused = () => checker.answered({ definition }, { query: {}, asked: Date.now(), answer: { status: 400, text: 'no' } })
+    assert.throws(refused, /status 400: no/)
+    world.history.catalog.item.pk = ['alt']
+    refused()
+    world.history.catalog.item = { pk: ['id'], columns: ['id', 'alt'] }
+    refused()
+    world.history.catalog.item.columns.push('v')
+    assert.throws(refused, /status 400: no/)
+  })
+
   test('sees a handle that comes back, one with two definitions, and two bodies of one chunk', () => {
     const world = { excuses: new Excuses(), fail: () => {} }
     const checker = new Checker(world)
