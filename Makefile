@@ -133,6 +133,12 @@ integration: all ## integration tests against real Postgres and real clients (T=
 	@$(MAKE) --no-print-directory demo
 	@tools/run-integration-tests $(VARIANT) "$(T)"
 
+.PHONY: bounds
+bounds: all ## memory and neighbours under the worst loads (FULL=1: at full size, half an hour; T=words of a test's name)
+	@tools/install-deps check
+	@$(MAKE) --no-print-directory demo
+	@FULL="$(FULL)" tools/run-integration-tests $(VARIANT) "$(T)" bounds
+
 .PHONY: torture
 torture: all ## an oracle against the whole stack while it is written to, read and broken (SEED= SECONDS=30 FAULTS=kill,stop,…)
 	@tools/install-deps check
