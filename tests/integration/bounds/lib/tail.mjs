@@ -20,8 +20,18 @@ export class Tail {
     return self
   }
 
+  /** A connection that fails is opened again, from the same place; what came of the answer does not count. */
   async follow(query) {
-    while (!this.stopped) query = await this.get(query)
+    while (!this.stopped) {
+      const before = this.count
+      try {
+        query = await this.get(query)
+      } catch (error) {
+        if (!error.code) throw error
+        this.count = before
+        await pause(RETRY_MS)
+      }
+    }
   }
 
   /** One request; returns the query of the next. */
