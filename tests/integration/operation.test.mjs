@@ -2,6 +2,7 @@
 // stopped, connections in every way that a URL can ask for.
 import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import net from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeAll, afterAll, describe, expect, inject, test } from 'vitest'
 import { Authority } from './lib/certificates.mjs'
