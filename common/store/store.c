@@ -26,7 +26,12 @@
 #include "common/store/env.h"
 #include "common/store/fault.h"
 
-enum { SPARE_READERS = 4, PATH_MAX_BYTES = 4096, SHORTFALL_MAX_BYTES = 64 * 1024 * 1024 };
+enum {
+        SPARE_READERS = 4,
+        PATH_MAX_BYTES = 4096,
+        SHORTFALL_MAX_BYTES = 64 * 1024 * 1024,
+        WALK_ENTRIES = 100
+};
 
 static const unsigned env_flags = MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD;
 
@@ -192,6 +197,21 @@ static enum finding compare_format(const struct store *s, struct slice found)
                                                               : FOUND_OTHER_FORMAT;
 }
 
+/* Does a walk over the first entries meet as many as the file says it has? Pages that are garbage
+ * look like a database in which our key is not found. */
+static bool is_walkable(const struct store *s, MDB_txn *txn, size_t entries)
+{
+        MDB_cursor *cursor;
+        MDB_val key, value;
+        size_t n = 0, wanted = entries < WALK_ENTRIES ? entries : WALK_ENTRIES;
+        if (mdb_cursor_open(txn, s->dbi, &cursor) != 0)
+                return false;
+        while (n < wanted && mdb_cursor_get(cursor, &key, &value, n ? MDB_NEXT : MDB_FIRST) == 0)
+                n++;
+        mdb_cursor_close(cursor);
+        return n == wanted;
+}
+
 static enum finding read_format(const struct store *s, MDB_txn *txn)
 {
         MDB_val key = {sizeof(format_key), (void *)(uintptr_t)format_key}, value;
@@ -201,7 +221,9 @@ static enum finding read_format(const struct store *s, MDB_txn *txn)
                 return compare_format(s, slice_of(value.mv_data, value.mv_size));
         if (rc != MDB_NOTFOUND || mdb_stat(txn, s->dbi, &stat_) != 0)
                 return FOUND_UNREADABLE;
-        return stat_.ms_entries == 0 ? FOUND_EMPTY : FOUND_FOREIGN;
+        if (stat_.ms_entries == 0)
+                return FOUND_EMPTY;
+        return is_walkable(s, txn, stat_.ms_entries) ? FOUND_FOREIGN : FOUND_UNREADABLE;
 }
 
 static enum finding check_format(const struct store *s)

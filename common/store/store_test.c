@@ -532,6 +532,30 @@ static void test_foreign_database_is_left_alone(void **state)
         assert_int_equal(file_bytes("data.mdb"), before);
 }
 
+/* A garbage page may look like one that has no entries: the store is damaged, not somebody else's.
+ */
+static void test_lost_entries(void **state)
+{
+        enum { PAGE = 4096, FLAGS_AT = 10, LOWER_AT = 12, LEAF = 2, HEADER = 16 }; /* LMDB's */
+        char path[128];
+        (void)state;
+        struct store *s = open_ok();
+        put_one(s, "a", "1");
+        store_close(s);
+        snprintf(path, sizeof(path), "%s/data.mdb", dir);
+        int fd = open(path, O_RDWR);
+        assert_true(fd >= 0);
+        uint16_t flags, lower = HEADER, n = 0;
+        for (off_t at = 2 * PAGE; pread(fd, &flags, 2, at + FLAGS_AT) == 2; at += PAGE)
+                if (flags == LEAF) {
+                        assert_int_equal(pwrite(fd, &lower, 2, at + LOWER_AT), 2);
+                        n++;
+                }
+        close(fd);
+        assert_true(n > 0);
+        assert_made_anew("test 1");
+}
+
 static void test_foreign_data_is_left_alone(void **state)
 {
         (void)state;
@@ -713,6 +737,7 @@ int main(void)
                 TEST(test_unclean_stays_unclean_until_wiped),
                 TEST(test_other_format),
                 TEST(test_other_version_is_made_anew),
+                TEST(test_lost_entries),
                 TEST(test_foreign_data_is_left_alone),
                 TEST(test_foreign_database_is_left_alone),
                 TEST(test_distrusted_store_is_unclean),
