@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/bus/bus.h"
 
@@ -219,20 +220,26 @@ static void *answer_slowly(void *arg)
         }
 }
 
-static void test_slow_handshake(void **state)
+static int listen_somewhere(char url[64])
 {
-        (void)state;
-        struct inbox in = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1, 0};
         struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         socklen_t len = sizeof(at);
         int listener = socket(AF_INET, SOCK_STREAM, 0);
         assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
-        assert_int_equal(listen(listener, 8), 0);
+        assert_int_equal(listen(listener, 64), 0);
         assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+        snprintf(url, 64, "tcp://127.0.0.1:%u", ntohs(at.sin_port));
+        return listener;
+}
+
+static void test_slow_handshake(void **state)
+{
+        (void)state;
+        struct inbox in = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1, 0};
+        char url[64];
+        int listener = listen_somewhere(url);
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, answer_slowly, &listener), 0);
-        char url[64];
-        snprintf(url, sizeof(url), "tcp://127.0.0.1:%u", ntohs(at.sin_port));
         struct sub *s;
         struct buf why;
         buf_init(&why, 1024);
@@ -244,6 +251,54 @@ static void test_slow_handshake(void **state)
         pthread_mutex_unlock(&in.mutex);
         sub_close(s);
         pthread_join(thread, NULL);
+        close(listener);
+        buf_fini(&why);
+}
+
+/* ---- a peer that hangs up on everybody, as a proxy whose service is away does */
+
+enum { HANG_UP_MS = 3000, SUBSCRIBERS = 40 };
+
+/* Then it does not: each is let in when its handshake has begun. */
+static void *hang_up(void *arg)
+{
+        int listener = *(int *)arg;
+        uint64_t end = clock_mono_ms() + HANG_UP_MS;
+        for (int fd; (fd = accept(listener, NULL, NULL)) >= 0;) {
+                if (clock_mono_ms() >= end) {
+                        close(fd);
+                        return NULL;
+                }
+                shutdown(fd, SHUT_WR);
+                struct pollfd gone = {.fd = fd, .events = POLLRDHUP};
+                poll(&gone, 1, 1);
+                close(fd);
+        }
+        return NULL;
+}
+
+static void test_all_dialers_lose_patience_at_once(void **state)
+{
+        (void)state;
+        struct inbox in = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1, 0};
+        char url[64];
+        int listener = listen_somewhere(url);
+        pthread_t thread;
+        struct sub *subs[SUBSCRIBERS];
+        struct buf why;
+        buf_init(&why, 1024);
+        assert_int_equal(pthread_create(&thread, NULL, hang_up, &listener), 0);
+        for (int i = 0; i < SUBSCRIBERS; i++)
+                assert_int_equal(sub_open(&subs[i], url, 64, 1 << 20, on_frame, &in, &why), 0);
+        pthread_join(thread, NULL);
+        /* they go on dialling: every one of them comes, or comes again */
+        for (int i = 0; i < SUBSCRIBERS; i++) {
+                struct pollfd comes = {.fd = listener, .events = POLLIN};
+                assert_int_equal(poll(&comes, 1, 15000), 1);
+                close(accept(listener, NULL, NULL));
+        }
+        for (int i = 0; i < SUBSCRIBERS; i++)
+                sub_close(subs[i]);
         close(listener);
         buf_fini(&why);
 }
@@ -275,6 +330,7 @@ int main(void)
                 cmocka_unit_test(test_close_with_calls_outstanding),
                 cmocka_unit_test(test_publish),
                 cmocka_unit_test(test_slow_handshake),
+                cmocka_unit_test(test_all_dialers_lose_patience_at_once),
                 cmocka_unit_test(test_frames),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

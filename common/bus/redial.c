@@ -1,6 +1,10 @@
 #include "common/bus/redial.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "common/base/assert.h"
 #include "common/base/mem.h"
@@ -20,12 +24,16 @@ struct redial {
         uint32_t magic;
         nng_socket socket;
         nng_dialer dialer;
-        nng_aio *aio; /* the clock: sleeps between looks */
+        /* Closing a dialer waits for NNG's threads, so it must not be done on one of them: with as
+         * many dialers closed at once as there are threads, all of them would wait for ever. */
+        pthread_t thread;
+        bool running;
+        int wake_fd; /* written: close */
         char *url;
         atomic_int pipes;
-        int lonely;   /* looks in a row without a connection; the aio's */
-        int waited;   /* of these, since the last dialer; the aio's */
-        int patience; /* how many that one is given; the aio's */
+        int lonely;   /* looks in a row without a connection; the thread's */
+        int waited;   /* of these, since the last dialer; the thread's */
+        int patience; /* how many that one is given; the thread's */
         bool complained;
 };
 
@@ -72,11 +80,8 @@ static void lose_patience(struct redial *r)
         (void)dial(r); /* on failure: again after a while */
 }
 
-static void look(void *arg)
+static void look(struct redial *r)
 {
-        struct redial *r = arg;
-        if (nng_aio_result(r->aio) != 0)
-                return; /* closing */
         if (atomic_load(&r->pipes) > 0) {
                 r->lonely = r->waited = 0;
                 r->patience = PATIENCE;
@@ -87,7 +92,15 @@ static void look(void *arg)
         tell(r);
         if (r->waited >= r->patience)
                 lose_patience(r);
-        nng_sleep_aio(LOOK_EVERY_MS, r->aio);
+}
+
+static void *watch(void *arg)
+{
+        struct redial *r = arg;
+        struct pollfd wake = {.fd = r->wake_fd, .events = POLLIN};
+        while (poll(&wake, 1, LOOK_EVERY_MS) <= 0)
+                look(r);
+        return NULL;
 }
 
 int redial_open(struct redial **out, nng_socket socket, const char *url, struct buf *why)
@@ -101,9 +114,9 @@ int redial_open(struct redial **out, nng_socket socket, const char *url, struct 
                              .socket = socket,
                              .url = slice_dup_cstr(slice_cstr(url)),
                              .patience = PATIENCE};
-        int rv = nng_aio_alloc(&r->aio, look, r);
-        if (rv == 0)
-                rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_pipe, r);
+        r->wake_fd = eventfd(0, EFD_CLOEXEC);
+        SLUICE_ASSERT(r->wake_fd >= 0);
+        int rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_pipe, r);
         if (rv == 0)
                 rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_pipe, r);
         if (rv == 0)
@@ -112,7 +125,8 @@ int redial_open(struct redial **out, nng_socket socket, const char *url, struct 
                 buf_printf(why, "cannot dial %s: %s", url, nng_strerror(rv));
                 return bus_err(rv);
         }
-        nng_sleep_aio(LOOK_EVERY_MS, r->aio);
+        SLUICE_ASSERT(pthread_create(&r->thread, NULL, watch, r) == 0);
+        r->running = true;
         return 0;
 }
 
@@ -121,8 +135,10 @@ void redial_stop(struct redial *r)
         if (!r)
                 return;
         CHECK_OBJ(r, REDIAL_MAGIC);
-        if (r->aio)
-                nng_aio_stop(r->aio);
+        SLUICE_ASSERT(eventfd_write(r->wake_fd, 1) == 0);
+        if (r->running)
+                SLUICE_ASSERT(pthread_join(r->thread, NULL) == 0);
+        r->running = false;
 }
 
 void redial_free(struct redial *r)
@@ -130,9 +146,9 @@ void redial_free(struct redial *r)
         if (!r)
                 return;
         CHECK_OBJ(r, REDIAL_MAGIC);
-        if (r->aio)
-                nng_aio_free(r->aio);
+        SLUICE_ASSERT(!r->running);
         r->magic = 0;
+        close(r->wake_fd);
         mem_free(r->url);
         mem_free(r);
 }
