@@ -324,7 +324,7 @@ static bool shape_is_right(const struct change *c)
         case CHANGE_UPDATE:
                 return c->new_row.n > 0 && (c->old_row.n == 0 || c->old_row.n == c->new_row.n);
         case CHANGE_DELETE:
-                return c->new_row.n == 0 && c->old_row.n > 0;
+                return c->new_row.n == 0;
         case CHANGE_TRUNCATE:
                 return c->new_row.n == 0 && c->old_row.n == 0;
         }

@@ -16,9 +16,10 @@
  * see its changes, too.
  * `op` is the operation's place in the transaction, by two, counted over everything that is
  * published (I1). In the `new` tuple of an update, `true` stands for "as in the old tuple": the
- * text is identical, or it is an unchanged TOAST value. `old` is present for updates and deletes
- * (REPLICA IDENTITY FULL). Values are Postgres' text output under the display settings of protocol
- * §3.3. A truncate has neither tuple; one change per table truncated. */
+ * text is identical, or it is an unchanged TOAST value. `old` is the whole old row of an update or
+ * a delete (REPLICA IDENTITY FULL), or nil when the stream does not have all of it. Values are
+ * Postgres' text output under the display settings of protocol §3.3. A truncate has neither tuple;
+ * one change per table truncated. */
 #ifndef COMMON_WIRE_CHANGE_H
 #define COMMON_WIRE_CHANGE_H
 
@@ -31,7 +32,7 @@
 #include "common/wire/rd.h"
 
 enum {
-        CHANGE_VERSION = 3,
+        CHANGE_VERSION = 4,
         CHANGE_MAX_COLUMNS = 1664, /* Postgres' own limit */
         CHANGE_MAX_ANCESTORS = 64  /* Postgres has none */
 };

@@ -229,6 +229,13 @@ static int refuse(struct buf *why, const char *what, uint32_t number)
         return ERR_FORMAT;
 }
 
+/* Of a relation without REPLICA IDENTITY FULL the stream has the key, and NULL for what it does not
+ * have. Whoever took that for the row would find it in shapes in which it never was. */
+static struct change_tuple whole_old_row(const struct pgoutput_msg *m)
+{
+        return m->old_is_key ? (struct change_tuple){0} : m->old_row;
+}
+
 static int row_change(struct batch *b, const struct pgoutput_msg *m, struct buf *why)
 {
         struct relation *r = find_relation(b, m->relation_oid);
@@ -247,8 +254,9 @@ static int row_change(struct batch *b, const struct pgoutput_msg *m, struct buf 
         }
         if ((m->kind == PGOUTPUT_DELETE ? m->old_row : m->new_row).n == 0)
                 return refuse(why, "row without columns, relation", m->relation_oid);
-        struct change c = {
-                .kind = (enum change_kind)m->kind, .new_row = m->new_row, .old_row = m->old_row};
+        struct change c = {.kind = (enum change_kind)m->kind,
+                           .new_row = m->new_row,
+                           .old_row = whole_old_row(m)};
         if (m->kind == PGOUTPUT_UPDATE)
                 mark_same(c.new_row, c.old_row);
         put_change(b, r, &c);

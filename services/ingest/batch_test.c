@@ -204,6 +204,42 @@ static void test_updates(void **state)
         rig_fini(&r);
 }
 
+/* A key is no row: what the stream does not have of the old one is not said to be NULL. */
+static void test_old_keys(void **state)
+{
+        (void)state;
+        static const char *const key[] = {"t1", "n"}, *const now[] = {"t2", "ty"};
+        struct change_reader rd;
+        struct change_txn txn;
+        struct change c;
+        struct rig r;
+        rig_init(&r, 1 << 20);
+        begin(&r, 100, 7);
+        relation(&r, 1, 2);
+        buf_putc(&r.msg, 'U');
+        pgo_int(&r.msg, 1, 4);
+        pgo_tuple(&r.msg, 'K', 2, key);
+        pgo_tuple(&r.msg, 'N', 2, now);
+        assert_int_equal(feed(&r), 0);
+        buf_putc(&r.msg, 'D');
+        pgo_int(&r.msg, 1, 4);
+        pgo_tuple(&r.msg, 'K', 2, key);
+        assert_int_equal(feed(&r), 0);
+        commit(&r, 100);
+        batch_cut(r.batch);
+        change_reader_init(&rd);
+        assert_int_equal(change_reader_start(&rd, r.bodies[0]), 0);
+        assert_true(change_reader_txn(&rd, &txn));
+        assert_true(change_reader_change(&rd, &c));
+        assert_true(c.kind == CHANGE_UPDATE && c.new_row.n == 2 && c.old_row.n == 0);
+        assert_true(change_reader_change(&rd, &c));
+        assert_true(c.kind == CHANGE_DELETE && c.new_row.n == 0 && c.old_row.n == 0);
+        assert_false(change_reader_change(&rd, &c));
+        assert_int_equal(change_reader_status(&rd), 0);
+        change_reader_fini(&rd);
+        rig_fini(&r);
+}
+
 /* Parts: `end` stays below the transaction until its last part, `reach` does not; ops go on
  * counting. */
 static void test_parts(void **state)
@@ -390,6 +426,7 @@ int main(void)
                 cmocka_unit_test(test_no_columns),
                 cmocka_unit_test(test_ops),
                 cmocka_unit_test(test_updates),
+                cmocka_unit_test(test_old_keys),
                 cmocka_unit_test(test_parts),
                 cmocka_unit_test(test_positions),
                 cmocka_unit_test(test_relation_changes),

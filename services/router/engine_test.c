@@ -317,6 +317,23 @@ static void test_relation_drifts(void **state)
         test_engine_close(&t);
 }
 
+static void test_delete_without_old_row(void **state)
+{
+        struct test_engine t;
+        struct test_stream s;
+        (void)state;
+        test_engine_open(&t, CHUNK, PENDING, MAP);
+        stream_open(&s);
+        uint64_t id = test_complete(&t, true, REPLICA_DEFAULT);
+        stream_begin(&s, 2, 1100, true);
+        stream_change(&s, CHANGE_DELETE, 0, (struct test_row){0}, (struct test_row){0});
+        stream_end(&s, true);
+        assert_int_equal(stream_apply(&s, &t, 1100), 0);
+        assert_null(registry_find(&t.engine.shapes, id));
+        stream_close(&s);
+        test_engine_close(&t);
+}
+
 /* What a batch says of a table is news when it is the first or says so. */
 static void test_described(void **state)
 {
@@ -512,6 +529,7 @@ int main(void)
                 cmocka_unit_test(test_held_too_much),
                 cmocka_unit_test(test_truncate),
                 cmocka_unit_test(test_relation_drifts),
+                cmocka_unit_test(test_delete_without_old_row),
                 cmocka_unit_test(test_described),
                 cmocka_unit_test(test_malformed_batch),
                 cmocka_unit_test(test_catalog_drifts),

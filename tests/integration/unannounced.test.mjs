@@ -240,6 +240,16 @@ describe('REPLICA IDENTITY', () => {
     })
   }
 
+  /** The stream has the key and nothing else of the row: as far as it goes, v is NULL. */
+  for (const [what, change] of [['deleted', 'delete from %t where id = 1'], ['given another key', 'update %t set id = 3 where id = 1']])
+    test(`a row that was never in the shape is ${what} in the transaction that changes it: nobody is told of the row`, async () => {
+      const t = await table()
+      await sql(`update ${t} set v = 'not null' where id = 1`)
+      await rotates({ table: t, where: 'v IS NULL' }, () => sql(`alter table ${t} replica identity default; ${change.replace('%t', t)}`))
+      const client = ctx.client({ table: t, where: 'v IS NULL' })
+      await client.converges(ctx.db, t, { where: 'v IS NULL' })
+    })
+
   test('without a write it is restored within seconds, and no shape is disturbed', async () => {
     const t = await table()
     await stays({ table: t }, async () => {
