@@ -9,7 +9,7 @@
 #include "common/base/err.h"
 #include "common/pg/pg.h"
 
-enum { GATHER_NS = 300000, LONG_COPY_BYTES = 64 << 10 };
+enum { GATHER_NS = 500000, LONG_COPY_BYTES = 64 << 10 };
 
 int pgwait_adopt(PGconn *conn)
 {
