@@ -89,7 +89,10 @@ export class Checker {
   }
 
   unexpected(client, asked, answer) {
-    if (answer.status === 400 && this.mayRefuse(client.definition, asked)) return
+    if (answer.status === 400 && this.mayRefuse(client.definition, asked)) {
+      client.progressed = Date.now() // it is answered: nobody keeps it waiting for a handle
+      return
+    }
     this.violation(`status ${answer.status}: ${answer.text}`, { client })
   }
 

@@ -182,10 +182,13 @@ describe('the oracle', () => {
     const definition = { ...DEFINITION, columns: ['id', 'v'], uses: ['v'] }
     const world = { excuses: new Excuses(), fail: () => {}, history: { catalog: { item: { pk: ['id'], columns: ['id', 'v', 'alt'] } } } }
     const checker = new Checker(world)
-    const refused = () => checker.answered({ definition }, { query: {}, asked: Date.now(), answer: { status: 400, text: 'no' } })
+    const client = { definition, progressed: 0 }
+    const refused = () => checker.answered(client, { query: {}, asked: Date.now(), answer: { status: 400, text: 'no' } })
     assert.throws(refused, /status 400: no/)
+    assert.equal(client.progressed, 0)
     world.history.catalog.item.pk = ['alt']
     refused()
+    assert.ok(client.progressed > 0)
     world.history.catalog.item = { pk: ['id'], columns: ['id', 'alt'] }
     refused()
     world.history.catalog.item.columns.push('v')
