@@ -2,14 +2,13 @@
 
 #include <stdlib.h>
 
-#include "common/base/err.h"
+#include "services/router/time_reader.h"
 
 /* Julian day 0 is 4714-11-24 BC; both ends are Postgres' (timestamp.h). */
-#define EPOCH_JULIAN      INT64_C(2451545)
-#define DATE_END          (INT64_C(2147483494) - EPOCH_JULIAN)
-#define TIMESTAMP_MIN     INT64_C(-211813488000000000)
-#define TIMESTAMP_END     INT64_C(9223371331200000000)
-#define DAYS_1970_TO_2000 10957
+#define EPOCH_JULIAN  INT64_C(2451545)
+#define DATE_END      (INT64_C(2147483494) - EPOCH_JULIAN)
+#define TIMESTAMP_MIN INT64_C(-211813488000000000)
+#define TIMESTAMP_END INT64_C(9223371331200000000)
 
 bool time_date_is_valid(int64_t days)
 {
@@ -33,12 +32,12 @@ int64_t time_days_of(int64_t year, int month, int day)
         int64_t era = time_floor_div(y, 400), of_era = y - era * 400;
         int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
         int64_t days = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
-        return era * 146097 + days - 719468 - DAYS_1970_TO_2000;
+        return era * 146097 + days - 719468 - TIME_DAYS_1970_TO_2000;
 }
 
 struct time_day time_day_of(int64_t days)
 {
-        int64_t z = days + 719468 + DAYS_1970_TO_2000;
+        int64_t z = days + 719468 + TIME_DAYS_1970_TO_2000;
         int64_t era = time_floor_div(z, 146097), of_era = z - era * 146097;
         int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
         int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
@@ -58,35 +57,6 @@ int time_month_days(int64_t year, int month)
 
 /* ---- reading */
 
-struct reader {
-        struct slice s;
-        int error; /* sticky */
-};
-
-static bool next_is(const struct reader *r, char c)
-{
-        return r->s.len && r->s.p[0] == c;
-}
-
-static void skip(struct reader *r, size_t n)
-{
-        r->s = slice_of(r->s.p + n, r->s.len - n);
-}
-
-static bool take(struct reader *r, char c)
-{
-        if (!next_is(r, c))
-                return false;
-        skip(r, 1);
-        return true;
-}
-
-static void expect(struct reader *r, char c)
-{
-        if (!take(r, c))
-                r->error = ERR_FORMAT;
-}
-
 static int64_t digits(struct reader *r, size_t least, size_t most)
 {
         int64_t v = 0;
@@ -95,23 +65,23 @@ static int64_t digits(struct reader *r, size_t least, size_t most)
                 v = v * 10 + (r->s.p[n] - '0');
         if (n < least)
                 r->error = ERR_FORMAT;
-        skip(r, n);
+        reader_skip(r, n);
         return v;
 }
 
 static void read_day(struct reader *r, struct time_day *d)
 {
         d->year = digits(r, 4, 7);
-        expect(r, '-');
+        reader_expect(r, '-');
         d->month = (int)digits(r, 2, 2);
-        expect(r, '-');
+        reader_expect(r, '-');
         d->day = (int)digits(r, 2, 2);
 }
 
 /* .ffffff, at most six digits. */
 static int64_t read_fraction(struct reader *r)
 {
-        if (!take(r, '.'))
+        if (!reader_take(r, '.'))
                 return 0;
         size_t before = r->s.len;
         int64_t v = digits(r, 1, 6);
@@ -123,9 +93,9 @@ static int64_t read_fraction(struct reader *r)
 static int64_t read_clock(struct reader *r)
 {
         int64_t hours = digits(r, 2, 2);
-        expect(r, ':');
+        reader_expect(r, ':');
         int64_t minutes = digits(r, 2, 2);
-        expect(r, ':');
+        reader_expect(r, ':');
         int64_t seconds = digits(r, 2, 2);
         int64_t v = ((hours * 60 + minutes) * 60 + seconds) * USECS_PER_SEC + read_fraction(r);
         if (!r->error && (hours > 24 || minutes > 59 || seconds > 59 || v > USECS_PER_DAY))
@@ -136,15 +106,15 @@ static int64_t read_clock(struct reader *r)
 /* Z, +hh, +hh:mm, +hh:mm:ss: microseconds east. */
 static int64_t read_zone(struct reader *r)
 {
-        bool west = next_is(r, '-');
-        if (take(r, 'Z'))
+        bool west = reader_next_is(r, '-');
+        if (reader_take(r, 'Z'))
                 return 0;
-        if (!take(r, '+') && !take(r, '-'))
+        if (!reader_take(r, '+') && !reader_take(r, '-'))
                 return 0;
         int64_t hours = digits(r, 2, 2), minutes = 0, seconds = 0;
-        if (take(r, ':')) {
+        if (reader_take(r, ':')) {
                 minutes = digits(r, 2, 2);
-                if (take(r, ':'))
+                if (reader_take(r, ':'))
                         seconds = digits(r, 2, 2);
         }
         if (hours > 15 || minutes > 59 || seconds > 59)
@@ -156,7 +126,7 @@ static int64_t read_zone(struct reader *r)
 static int64_t finish_day(struct reader *r, struct time_day d)
 {
         if (r->s.len == 3 && memcmp(r->s.p, " BC", 3) == 0) {
-                skip(r, 3);
+                reader_skip(r, 3);
                 if (d.year < 1)
                         r->error = ERR_RANGE;
                 d.year = 1 - d.year;
@@ -219,7 +189,7 @@ int time_read_timestamp(struct slice text, bool with_zone, int64_t *out)
         if (read_infinite(text, out))
                 return 0;
         read_day(&r, &d);
-        if (!take(&r, ' ') && !take(&r, 'T'))
+        if (!reader_take(&r, ' ') && !reader_take(&r, 'T'))
                 return ERR_FORMAT;
         int64_t clock = read_clock(&r), east = read_zone(&r), days = finish_day(&r, d), v;
         if (r.error)

@@ -6,10 +6,11 @@
 
 #include "services/router/where_type.h"
 
-#define USECS_PER_SEC  INT64_C(1000000)
-#define USECS_PER_DAY  (INT64_C(86400) * USECS_PER_SEC)
-#define TIME_INFINITY  INT64_MAX /* timestamps and dates alike, in where_value.i */
-#define TIME_NINFINITY INT64_MIN
+#define USECS_PER_SEC          INT64_C(1000000)
+#define USECS_PER_DAY          (INT64_C(86400) * USECS_PER_SEC)
+#define TIME_INFINITY          INT64_MAX /* timestamps and dates alike, in where_value.i */
+#define TIME_NINFINITY         INT64_MIN
+#define TIME_DAYS_1970_TO_2000 INT64_C(10957)
 
 /* Days and microseconds count from 2000-01-01. */
 static inline bool time_is_finite(int64_t v)
