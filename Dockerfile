@@ -10,7 +10,7 @@ RUN make -j"$(nproc)" all && make install DESTDIR=/out PREFIX=/usr/local \
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        ca-certificates libbrotli1 libh2o-evloop0.13 liblmdb0 libmsgpackc2 libnng1 libpg-query1504.0 libpq5 libprotobuf-c1 libssl3 libxxhash0 libzstd1 zlib1g \
+        ca-certificates libbrotli1 libh2o-evloop0.13 liblmdb0 libmsgpackc2 libnng1 libpg-query1504.0 libpq5 libprotobuf-c1 libssl3 libxxhash0 libzstd1 tzdata zlib1g \
         && rm -rf /var/lib/apt/lists/* \
         && install -d -o 10001 -g 10001 -m 700 /var/lib/sluice
 COPY --from=build /out/ /

@@ -21,6 +21,7 @@
 #include "services/router/catalog_glance.h"
 #include "services/router/catalog_query.h"
 #include "services/router/catalog_verdict.h"
+#include "services/router/zone_check.h"
 
 enum { CATALOG_MAGIC = 0xca7a1061, WHY_MAX_BYTES = 1024 };
 enum {
@@ -60,12 +61,16 @@ struct catalog {
         bool closing;
         struct hmap watched; /* oid -> how often it was added */
         struct hmap looks;   /* oids to look at soon */
+        bool zones_wanted;   /* catalog_check_zones() */
         struct catalog_periods watch;
         catalog_drift_callback *drift;
         void *drift_arg;
+        catalog_zone_callback *zone_differs;
+        void *zone_arg;
 
         /* The worker's. */
         PGconn *conn;
+        bool zones_unknown; /* none was checked since the connection was made */
         bool unreachable; /* the database did not answer when it was last asked; the log says so */
         uint64_t idle_at_ms, watch_at_ms, look_at_ms;
         struct hmap seen; /* oid -> struct seen, owned */
@@ -108,6 +113,7 @@ static int connect_database(struct catalog *c, uint64_t deadline_ms, struct buf 
                 err = pgwait_adopt(c->conn);
         if (err)
                 disconnect(c);
+        c->zones_unknown = true;
         note_reachable(c, err, why);
         return err;
 }
@@ -135,6 +141,19 @@ static void after_statement(struct catalog *c, int err, const char *state, const
         if (err == ERR_TIMEOUT)
                 c->unreachable = true; /* until a new connection shows the contrary */
         disconnect(c);
+}
+
+/* The rules of time zones that the server has read once would stay. */
+static int connect_anew(struct catalog *c)
+{
+        bool unknown = c->zones_unknown || !c->conn;
+        struct buf why;
+        buf_init(&why, WHY_MAX_BYTES);
+        disconnect(c);
+        int err = connect_database(c, clock_mono_ms() + c->options.timeout_ms, &why);
+        buf_fini(&why);
+        c->zones_unknown = unknown; /* the old one was no worse */
+        return err;
 }
 
 /* ---- look-ups */
@@ -181,6 +200,42 @@ static int find_table(struct catalog *c, const struct definition *d, struct tabl
         return err;
 }
 
+/* Of each zone of the set: *other is one of which the database has other rules, NULL: none. */
+static int check_zones(struct catalog *c, const struct zone_set *zones, const struct zone **other)
+{
+        struct pgwait w = wait_until(c, clock_mono_ms() + c->options.timeout_ms);
+        struct buf why;
+        char state[6] = "";
+        int err = 0;
+        buf_init(&why, WHY_MAX_BYTES);
+        *other = NULL;
+        for (uint32_t i = 0; !err && i < zones->n && !*other; i++) {
+                bool agrees = true;
+                err = zone_check(c->conn, &w, zones->zones[i], &agrees, state, &why);
+                if (!err && !agrees)
+                        *other = zones->zones[i];
+        }
+        after_statement(c, err, state, &why);
+        buf_fini(&why);
+        return err;
+}
+
+/* The clause is good if the database has the same rules. */
+static void judge_zones(struct catalog *c, struct catalog_answer *answer)
+{
+        const struct zone_set *zones = answer->where ? where_zones(answer->where) : NULL;
+        const struct zone *other = NULL;
+        if (answer->status != 0 || !zones)
+                return;
+        int err = connect_anew(c);
+        if (!err)
+                err = check_zones(c, zones, &other);
+        if (err)
+                catalog_unreachable(answer);
+        else if (other)
+                catalog_refuse_zone(answer, other->name);
+}
+
 static void look_up(struct catalog *c, const struct definition *d, struct catalog_answer *answer)
 {
         char state[6] = "";
@@ -195,6 +250,7 @@ static void look_up(struct catalog *c, const struct definition *d, struct catalo
                 return;
         }
         catalog_judge(d, table, answer);
+        judge_zones(c, answer);
         table_forget_labels(table);
         if (answer->status == 0) {
                 seen_of(c, table->oid)->fresh_until_ms = clock_mono_ms() + FRESH_MS;
@@ -388,13 +444,47 @@ static int reconcile_set(struct catalog *c, const uint32_t *oids, uint32_t n, bo
         return err;
 }
 
+static bool take_wish(struct catalog *c)
+{
+        pthread_mutex_lock(&c->lock);
+        bool wanted = c->zones_wanted;
+        c->zones_wanted = false;
+        pthread_mutex_unlock(&c->lock);
+        return wanted;
+}
+
+/* One by one: a zone is a statement of its own, and a set is bounded. */
+static int reconcile_zones(struct catalog *c, bool all)
+{
+        const struct zone **used = mem_array(ZONE_MAX, sizeof(*used));
+        uint32_t n = zone_list_used(used);
+        int err = 0;
+        c->zones_unknown |= take_wish(c) || all || !c->conn;
+        if (c->zone_differs && n > 0 && c->zones_unknown)
+                err = connect_anew(c);
+        else
+                n = 0;
+        for (uint32_t i = 0; i < n && !err; i++) {
+                const struct zone *other;
+                err = check_zones(c, &(struct zone_set){.n = 1, .zones = {used[i]}}, &other);
+                if (!err && other)
+                        c->zone_differs(c->zone_arg, other);
+        }
+        if (!err)
+                c->zones_unknown = false;
+        mem_free(used);
+        return err;
+}
+
 static void reconcile(struct catalog *c)
 {
         uint64_t began_ms = clock_mono_ms();
         uint32_t n;
         uint32_t *oids = oids_of(c, &c->watched, &n);
         bool all = began_ms >= c->look_at_ms;
-        int err = reconcile_set(c, oids, n, all);
+        int err = reconcile_zones(c, all);
+        if (!err)
+                err = reconcile_set(c, oids, n, all);
         mem_free(oids);
         uint64_t now = clock_mono_ms(), rest = (now - began_ms) * GLANCE_REST;
         if (all && !err) {
@@ -448,7 +538,7 @@ static bool find_duty(struct catalog *c, enum duty *duty, uint64_t *next_ms)
                 *duty = DUTY_REQUEST;
         else if (c->drift && hmap_count(&c->looks) > 0)
                 *duty = DUTY_LOOK;
-        else if (watching && now >= c->watch_at_ms)
+        else if (watching && (now >= c->watch_at_ms || c->zones_wanted))
                 *duty = DUTY_WATCH;
         else if (c->conn && now >= c->idle_at_ms)
                 *duty = DUTY_DISCONNECT;
@@ -597,6 +687,25 @@ void catalog_watch(struct catalog *c, struct catalog_periods periods, catalog_dr
         c->drift = cb;
         c->drift_arg = arg;
         c->watch_at_ms = c->look_at_ms = clock_mono_ms();
+        pthread_cond_signal(&c->changed);
+        pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_watch_zones(struct catalog *c, catalog_zone_callback *cb, void *arg)
+{
+        CHECK_OBJ(c, CATALOG_MAGIC);
+        SLUICE_ASSERT(cb != NULL && c->zone_differs == NULL);
+        pthread_mutex_lock(&c->lock);
+        c->zone_differs = cb;
+        c->zone_arg = arg;
+        pthread_mutex_unlock(&c->lock);
+}
+
+void catalog_check_zones(struct catalog *c)
+{
+        CHECK_OBJ(c, CATALOG_MAGIC);
+        pthread_mutex_lock(&c->lock);
+        c->zones_wanted = true;
         pthread_cond_signal(&c->changed);
         pthread_mutex_unlock(&c->lock);
 }

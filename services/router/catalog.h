@@ -65,6 +65,14 @@ struct catalog_periods {
 /* Once. A period in which the database cannot be asked is left out. */
 void catalog_watch(struct catalog *c, struct catalog_periods periods, catalog_drift_callback *cb,
                    void *arg);
+/* The reconciler tells, too, that the database has other rules of a time zone than this host, for
+ * which zone_list_used() is asked with each new connection, and at least once a period on one that
+ * is new. Once, before catalog_watch(). */
+struct zone;
+typedef void catalog_zone_callback(void *arg, const struct zone *z);
+void catalog_watch_zones(struct catalog *c, catalog_zone_callback *cb, void *arg);
+/* Any thread. The stream has begun anew, perhaps from another host: the zones are checked soon. */
+void catalog_check_zones(struct catalog *c);
 /* Any thread. The set of oids that the reconciler looks at; counted: as many removes as adds. A
  * callback may still come just after the last remove. */
 void catalog_watch_add(struct catalog *c, uint32_t oid);

@@ -64,6 +64,18 @@ void catalog_refuse_table(struct catalog_answer *a, const struct definition *d)
         buf_fini(&text);
 }
 
+void catalog_refuse_zone(struct catalog_answer *a, struct slice zone)
+{
+        struct buf text;
+        buf_init(&text, CATALOG_BODY_MAX_BYTES);
+        buf_printf(&text,
+                   "the time zone database (tzdata) of the database's host has other rules for "
+                   "\"%.*s\" than that of the router's host",
+                   SLICE_FMT(zone));
+        refuse(a, "where", &text);
+        buf_fini(&text);
+}
+
 void catalog_refuse_definition(struct catalog_answer *a)
 {
         a->status = 400;

@@ -6,6 +6,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "services/router/shape.h"
+#include "services/router/zone.h"
 
 enum { BOOL_OID = 16 };
 
@@ -61,12 +62,23 @@ static const struct where_equality *choose(const struct where *w, const struct t
         return best;
 }
 
+static void keep_zones(struct clause *c)
+{
+        const struct zone_set *zones = where_zones(c->where);
+        if (!zones)
+                return;
+        c->zones = mem_new(struct zone_set);
+        *c->zones = *zones;
+        zone_set_use(c->zones);
+}
+
 struct clause *clause_new(struct where *where, const struct table *t)
 {
         SLUICE_ASSERT(where);
         struct clause *c = mem_new(struct clause);
         const struct where_equality *e = choose(where, t);
         c->where = where;
+        keep_zones(c);
         if (!e)
                 return c;
         c->indexed = true;
@@ -90,6 +102,8 @@ void clause_free(struct clause *c)
                 return;
         where_free(c->where);
         mem_free((void *)(uintptr_t)c->text.p);
+        zone_set_unuse(c->zones);
+        mem_free(c->zones);
         mem_free(c->many);
         mem_free(c);
 }

@@ -23,6 +23,7 @@
 #include "services/router/where.h"
 
 struct shape;
+struct zone_set;
 
 /* A shape under one constant. */
 struct posting {
@@ -31,15 +32,16 @@ struct posting {
 };
 
 struct clause {
-        struct where *where;  /* owned; NULL: in is who has the text texts[0] in `column` */
-        bool indexed;         /* by `column` */
-        uint32_t column;      /* of the table */
-        struct slice text;    /* owned, when there is no `where` */
-        struct slice *texts;  /* &text, or the compiled clause's */
-        uint32_t n_texts;     /* 0: no row can be in */
-        struct posting one;   /* the usual case */
-        struct posting *many; /* owned; n_texts > 1 */
-        uint64_t turn;        /* of the index, when last found */
+        struct where *where;    /* owned; NULL: in is who has the text texts[0] in `column` */
+        bool indexed;           /* by `column` */
+        uint32_t column;        /* of the table */
+        struct slice text;      /* owned, when there is no `where` */
+        struct slice *texts;    /* &text, or the compiled clause's */
+        uint32_t n_texts;       /* 0: no row can be in */
+        struct posting one;     /* the usual case */
+        struct posting *many;   /* owned; n_texts > 1 */
+        uint64_t turn;          /* of the index, when last found */
+        struct zone_set *zones; /* owned, NULL: none; of the clause as it was written */
 };
 
 /* Compiles the definition's clause: 0 with *out NULL when there is none, ERR_INVAL with the message

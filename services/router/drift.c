@@ -4,6 +4,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/mem.h"
+#include "services/router/zone.h"
 
 enum { WHY_MAX_BYTES = 4096 };
 
@@ -181,4 +182,12 @@ bool engine_drift(struct engine *e, uint32_t oid, const struct table *now)
                 topic->member = now ? now->member : 0;
         buf_fini(&encoded);
         return decided;
+}
+
+void engine_zone_differs(struct engine *e, const struct zone *z)
+{
+        size_t cursor = 0;
+        for (struct shape *s; (s = registry_next(&e->shapes, &cursor));)
+                if (s->clause && zone_set_has(s->clause->zones, z))
+                        engine_remove(e, s, GONE_ZONE, SLICE_EMPTY);
 }

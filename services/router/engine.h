@@ -117,6 +117,7 @@ enum gone_cause {
         GONE_SURPLUS,
         GONE_UNPUBLISHED,
         GONE_HIDDEN,
+        GONE_ZONE,
         GONE_NO_OLD_ROW,
         GONE_TOO_LARGE,
         GONE_PURGED,
@@ -141,6 +142,10 @@ void engine_purge(struct engine *e);
 /* The catalog's news of a table; `table` is borrowed, NULL: dropped, renamed or recreated. False:
  * the news are older than some shape of it and decide nothing about that one: look again. */
 bool engine_drift(struct engine *e, uint32_t oid, const struct table *table);
+
+/* The database has other rules of the time zone: every shape whose clause has it ends. */
+struct zone;
+void engine_zone_differs(struct engine *e, const struct zone *z);
 
 /* The snapshot worker's calls, see snapshot.h. ERR_CANCELLED: the shape is gone. */
 int engine_hold(struct engine *e, uint64_t id);

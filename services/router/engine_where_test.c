@@ -4,6 +4,7 @@
 
 #include "common/base/err.h"
 #include "services/router/test_engine.h"
+#include "services/router/zone.h"
 
 enum { CHUNK = 1 << 20, PENDING = 1 << 20, MAP = 16 << 20, TEXT_MAX = 4096 };
 
@@ -317,6 +318,41 @@ static void test_relation_drifts(void **state)
         close_fixture(&f);
 }
 
+#define IN_ZONE(zone)                                                                              \
+        "'2024-07-01 00:00:00'::timestamp AT TIME ZONE '" zone "' > '2024-01-01 00:00:00+00'"
+
+/* The shapes with the zone go, even if only a constant is in it. A restart they survive with the
+ * rules that their log was written by, and with no others. */
+static void test_zone_differs(void **state)
+{
+        struct fixture f;
+        const struct zone *berlin, *used[ZONE_MAX];
+        (void)state;
+        assert_int_equal(zone_find(SLICE_LIT("Europe/Berlin"), &berlin), 0);
+        open_fixture(&f);
+        uint64_t goes = create(&f.t, "v = 'in' AND " IN_ZONE("Europe/Berlin"), true);
+        uint64_t stays = create(&f.t, "v = 'in' AND " IN_ZONE("Asia/Tokyo"), true);
+        uint64_t zoneless = create(&f.t, "v = 'in'", true);
+        assert_int_equal(zone_list_used(used), 2);
+        test_engine_restart(&f.t);
+        assert_int_equal(registry_count(&f.t.engine.shapes), 3);
+        assert_int_equal(zone_list_used(used), 2);
+        engine_zone_differs(&f.t.engine, berlin);
+        assert_int_equal(engine_commit(&f.t.engine), 0);
+        assert_null(registry_find(&f.t.engine.shapes, goes));
+        goes = create(&f.t, "v = 'in' AND " IN_ZONE("Europe/Berlin"), true);
+        uint64_t *print = (uint64_t *)(uintptr_t)&berlin->print, as_before = *print;
+        *print ^= 2; /* as if its file had other rules now */
+        test_engine_restart(&f.t);
+        *print = as_before;
+        assert_null(registry_find(&f.t.engine.shapes, goes));
+        assert_non_null(registry_find(&f.t.engine.shapes, stays));
+        assert_non_null(registry_find(&f.t.engine.shapes, zoneless));
+        assert_int_equal(zone_list_used(used), 1);
+        close_fixture(&f);
+        assert_int_equal(zone_list_used(used), 0);
+}
+
 /* The same in the catalog, and a clause moves to a description with other columns. */
 static void test_catalog_drifts(void **state)
 {
@@ -362,7 +398,8 @@ int main(void)
                 cmocka_unit_test(test_transitions),    cmocka_unit_test(test_entries),
                 cmocka_unit_test(test_restart),        cmocka_unit_test(test_spellings),
                 cmocka_unit_test(test_identity),       cmocka_unit_test(test_relation_drifts),
-                cmocka_unit_test(test_catalog_drifts), cmocka_unit_test(test_truncate),
+                cmocka_unit_test(test_catalog_drifts), cmocka_unit_test(test_zone_differs),
+                cmocka_unit_test(test_truncate),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "common/obs/log.h"
 #include "common/wire/definition.h"
 #include "services/router/clause.h"
+#include "services/router/zone.h"
 
 enum {
         ALIASES_MAX = 4,
@@ -183,6 +184,16 @@ static int load_view(struct registry *r, const struct shape_record *rec, const s
         return match_view_decode(&r->match, rec->head.oid, rec->table, &spec, out);
 }
 
+/* The log was written by the rules that its time zones had then. */
+static int judge_zones(const struct shape_record *rec, const struct where *where)
+{
+        if (zone_set_print(where_zones(where)) == rec->zones)
+                return 0;
+        log_warning("clause_refused",
+                    "a shape is dropped, the rules of its time zones are others now");
+        return ERR_INVAL;
+}
+
 /* The clause was accepted once, for the table as the record describes it. ERR_INVAL: this program
  * would refuse it. */
 static int load_where(const struct shape_record *rec, const struct definition *d,
@@ -200,6 +211,8 @@ static int load_where(const struct shape_record *rec, const struct definition *d
         if (err)
                 log_warning("clause_refused", "a shape is dropped, its clause is refused now: %.*s",
                             SLICE_FMT(buf_slice(&why)));
+        else if (*out && (err = judge_zones(rec, *out)) != 0)
+                where_free(*out);
         buf_fini(&why);
         table_free(table);
         return err;

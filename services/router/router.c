@@ -23,6 +23,7 @@
 #include "services/router/subset.h"
 #include "services/router/syncer.h"
 #include "services/router/writer.h"
+#include "services/router/zone.h"
 
 #define AT(member) offsetof(struct router_conf, member)
 
@@ -108,6 +109,7 @@ static struct router {
         struct limit *limit;
         struct resolve *resolve;
         struct fetch *fetch;
+        uint64_t epoch; /* the writer's: of the stream that it applies */
 } router;
 
 /* ---- what the writer tells */
@@ -115,6 +117,9 @@ static struct router {
 static void on_applied(void *arg, uint64_t epoch, uint64_t seq, lsn_t applied)
 {
         (void)arg;
+        if (epoch != router.epoch)
+                catalog_check_zones(router.catalog);
+        router.epoch = epoch;
         follow_applied(router.follow, epoch, seq, applied);
 }
 
@@ -201,6 +206,28 @@ static void on_drift(void *arg, uint32_t oid, bool gone, const struct table *tab
         if (!gone)
                 n->table = table_dup(table);
         writer_post(router.writer, WRITER_COMMIT, run_news, after_news, n);
+}
+
+static void run_zone(void *arg, struct engine *e, bool full)
+{
+        (void)full;
+        engine_zone_differs(e, arg);
+}
+
+static void after_zone(void *arg, int err)
+{
+        (void)arg;
+        (void)err;
+}
+
+static void on_zone_differs(void *arg, const struct zone *z)
+{
+        (void)arg;
+        log_warning("zone_differs",
+                    "the database's tzdata has other rules for %.*s than this host's: shapes with "
+                    "that time zone end",
+                    SLICE_FMT(z->name));
+        writer_post(router.writer, WRITER_COMMIT, run_zone, after_zone, (void *)(uintptr_t)z);
 }
 
 /* ---- starting and stopping */
@@ -390,6 +417,7 @@ int router_start(struct loop *loop, void *conf, struct buf *why)
         if (err)
                 return err;
         writer_each_table(router.writer, watch_table, NULL);
+        catalog_watch_zones(router.catalog, on_zone_differs, NULL);
         catalog_watch(router.catalog,
                       (struct catalog_periods){.glance_ms = (uint32_t)c->schema_glance_ms,
                                                .period_ms = (uint32_t)c->schema_period_ms},

@@ -8,7 +8,9 @@
 #include "common/wire/definition.h"
 #include "common/wire/rd.h"
 #include "common/wire/wr.h"
+#include "services/router/clause.h"
 #include "services/router/match.h"
+#include "services/router/zone.h"
 
 enum { RECORD_VERSION = 2, RECORD_HEAD_BYTES = 32 };
 
@@ -169,6 +171,9 @@ void shape_record_encode(const struct shape *s, struct buf *out)
                 wr_u64(out, s->view->columns[i]);
         wr_u64(out, s->member);
         encode_filter(s->filter, out);
+        uint64_t zones = zone_set_print(s->clause ? s->clause->zones : NULL);
+        if (zones)
+                wr_u64(out, zones);
 }
 
 int shape_record_head(struct slice record, struct shape_record_head *out)
@@ -217,6 +222,8 @@ int shape_record_decode(struct slice record, struct shape_record *out)
                 r.columns[i] = (uint32_t)rd_u64(&rd);
         r.member = rd_u64(&rd);
         r.has_filter = decode_filter(&rd, &r.filter);
+        if (!rd.err && !rd_at_end(&rd))
+                r.zones = rd_u64(&rd);
         if (rd.err || !rd_at_end(&rd) || definition_hash(r.definition) != r.head.definition_hash) {
                 shape_record_fini(&r);
                 return ERR_CORRUPT;

@@ -102,7 +102,7 @@ struct shape_record {
         struct slice definition, table; /* borrowed from the record */
         uint32_t *columns;              /* owned */
         uint32_t n_columns;
-        uint64_t member;
+        uint64_t member, zones; /* zone_set_print() */
         bool has_filter;
         struct pg_snapshot filter; /* owned */
 };

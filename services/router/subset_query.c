@@ -72,20 +72,24 @@ static bool *usable_columns(const struct subset_query *q, const struct table *t)
         return usable;
 }
 
-/* A clause as ` WHERE (…)` or ` AND (…)`. */
-static int put_clause(struct slice text, const struct table *t, const bool *usable,
-                      const struct slice *params, uint32_t n_params, bool first, struct buf *sql,
-                      struct buf *why)
+/* A clause as ` WHERE (…)` or ` AND (…)`; takes it. */
+static void put_clause(struct where *w, bool first, struct buf *sql)
 {
-        struct where *w;
-        int err = where_compile(text, t, usable, params, n_params, &w, why);
-        if (err)
-                return err;
         buf_puts(sql, first ? " WHERE (" : " AND (");
         where_sql(w, sql);
         buf_putc(sql, ')');
         where_free(w);
-        return 0;
+}
+
+/* The database evaluates a subset's clause, by its own rules of time zones; whether ours are the
+ * same nobody asks. */
+static int judge_zones(const struct where *w, struct buf *why)
+{
+        if (!where_settles_zones(w))
+                return 0;
+        buf_puts(why, "a constant in a time zone that has a name is not supported in a subset, "
+                      "where it must be given in UTC");
+        return ERR_INVAL;
 }
 
 /* Whether it is a clause, as far as the grammar goes, with a SELECT in it. */
@@ -108,16 +112,26 @@ static bool has_subquery(struct slice text)
 static int put_where(const struct subset_query *q, const struct definition *d,
                      const struct table *t, const bool *usable, struct buf *sql, struct buf *why)
 {
-        int err = put_clause(d->where, t, NULL, d->params, d->n_params, true, sql, why);
+        struct where *w;
+        int err = where_compile(d->where, t, NULL, d->params, d->n_params, &w, why);
         if (err && err != ERR_NOTFOUND)
                 return err; /* the shape was made with this clause and this table */
+        if (!err)
+                put_clause(w, true, sql);
         bool first = err == ERR_NOTFOUND;
         if (has_subquery(q->where)) {
                 buf_puts(why, "Subqueries are not allowed in subsets");
                 return ERR_INVAL;
         }
-        err = put_clause(q->where, t, usable, q->params, q->n_params, first, sql, why);
-        return err == ERR_NOTFOUND ? 0 : err;
+        err = where_compile(q->where, t, usable, q->params, q->n_params, &w, why);
+        if (err)
+                return err == ERR_NOTFOUND ? 0 : err;
+        err = judge_zones(w, why);
+        if (err)
+                where_free(w);
+        else
+                put_clause(w, first, sql);
+        return err;
 }
 
 static int put_order(const struct subset_query *q, const struct table *t, const bool *usable,

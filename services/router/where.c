@@ -13,7 +13,8 @@ struct where {
         struct where_node *root;
         bool *uses; /* by table column index */
         uint32_t n_columns;
-        bool needs_bytewise, needs_ctype;
+        bool needs_bytewise, needs_ctype, settles_zones;
+        struct zone_set zones;
         struct where_equality *equalities;
         uint32_t n_equalities;
         struct slice sql;
@@ -100,6 +101,8 @@ static int compile(struct where *w, struct slice text, const struct table *t, co
         survey(w, w->root);
         w->needs_bytewise = check.orders_strings;
         w->needs_ctype = check.maps_cases;
+        w->zones = check.zones;
+        w->settles_zones = check.settles_zones;
         where_node_optimize(w->root, &w->arena);
         w->n_equalities = where_node_equalities(w->root, &w->arena, &w->equalities);
         keep_sql(w, t);
@@ -168,6 +171,18 @@ bool where_needs_utf8_ctype(const struct where *w)
 {
         CHECK_OBJ(w, WHERE_MAGIC);
         return w->needs_ctype;
+}
+
+const struct zone_set *where_zones(const struct where *w)
+{
+        CHECK_OBJ(w, WHERE_MAGIC);
+        return w->zones.n ? &w->zones : NULL;
+}
+
+bool where_settles_zones(const struct where *w)
+{
+        CHECK_OBJ(w, WHERE_MAGIC);
+        return w->settles_zones;
 }
 
 void where_sql(const struct where *w, struct buf *out)

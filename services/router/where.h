@@ -19,6 +19,7 @@
 enum { WHERE_MAX_BYTES = 65536 };
 
 struct where;
+struct zone_set;
 
 enum where_verdict {
         WHERE_FALSE,
@@ -43,6 +44,11 @@ bool where_needs_bytewise_collation(const struct where *w);
 /* Does it map upper and lower case (lower, upper, ILIKE)? That is done as libc's C.UTF-8 does it:
  * right for LC_CTYPE of UTF-8 but for Turkic and Baltic ones, not for C and POSIX, nor for ICU. */
 bool where_needs_utf8_ctype(const struct where *w);
+/* The time zones that it names, of which the database must have the same rules (zone_check.h);
+ * NULL: none. */
+const struct zone_set *where_zones(const struct where *w);
+/* Was some time in such a zone settled here, so that the SQL has its value? */
+bool where_settles_zones(const struct where *w);
 /* SQL of the clause, rebuilt and fully parenthesised, constants as quoted and cast literals; equal
  * clauses (up to spelling) give equal text, which is the clause's identity. */
 void where_sql(const struct where *w, struct buf *out);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/base/err.h"
 #include "services/router/where_time_fn.h"
 
 /* ---- functions */
@@ -46,12 +47,37 @@ static node *refuse_function(struct where_check *c, const struct where_parsed *p
         return NULL;
 }
 
-/* Zones are tables that the database has and we have not: but for those that say their offset. */
-static bool is_fixed_zone(const node *zone)
+static void explain_zone(struct where_check *c, const node *zone, int err)
+{
+        struct slice name = zone->value.s;
+        if (err == ERR_LIMIT)
+                where_why(c->why, zone->location, "too many time zones, the last one is \"%.*s\"",
+                          SLICE_FMT(name));
+        else if (err == ERR_FORMAT)
+                where_why(c->why, zone->location, "the rules of time zone \"%.*s\" cannot be read",
+                          SLICE_FMT(name));
+        else
+                where_why(c->why, zone->location,
+                          "time zone \"%.*s\" is not UTC, not an offset, and not in the time zone "
+                          "database (in which upper and lower case differ)",
+                          SLICE_FMT(name));
+}
+
+/* The zone that AT TIME ZONE names; *out NULL: it says its own offset. False: refused. */
+static bool check_zone(struct where_check *c, const node *zone, const struct zone **out)
 {
         int64_t west;
-        return zone->kind == ND_CONST &&
-               (zone->value.null || where_zone_read(zone->value.s, &west) == 0);
+        *out = NULL;
+        if (zone->kind != ND_CONST)
+                return ck_refuse(c, zone->location, "a time zone must be a constant") != NULL;
+        if (zone->value.null || where_zone_read(zone->value.s, &west) == 0)
+                return true;
+        int err = zone_find(zone->value.s, out);
+        if (!err && !zone_set_add(&c->zones, *out))
+                err = ERR_LIMIT;
+        if (err)
+                explain_zone(c, zone, err);
+        return err == 0;
 }
 
 /* The reference has a function of this name, Postgres has the operator only. */
@@ -84,9 +110,9 @@ node *ck_check_function(struct where_check *c, const struct where_parsed *p)
         for (uint32_t i = 0; i < p->n; i++)
                 if (!(args[i] = ck_coerce(c, args[i], i + 1 == p->n ? f->right : f->left)))
                         return NULL;
-        if (where_zone_is_named(f->fn) && !is_fixed_zone(args[0]))
-                return ck_refuse(c, args[0]->location,
-                                 "time zones other than UTC and fixed offsets are not supported");
+        const struct zone *zone = NULL;
+        if (where_zone_is_named(f->fn) && !check_zone(c, args[0], &zone))
+                return NULL;
         node *n = ck_make(c, ND_CALL, f->result, p->location, p->n, args);
         if (!n)
                 return NULL;
@@ -95,6 +121,8 @@ node *ck_check_function(struct where_check *c, const struct where_parsed *p)
         if (is_ilike(f))
                 n->name = "~~*";
         n->is_function = !is_ilike(f);
+        n->zone = zone;
+        c->settles_zones |= zone && args[1]->kind == ND_CONST;
         return ck_fold(c, n);
 }
 

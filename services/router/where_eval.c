@@ -190,6 +190,7 @@ static bool eval_call(struct where_ctx *c, const node *n, const struct row *row,
         }
         out->null = null && !n->takes_null;
         c->result = n->type;
+        c->zone = n->zone;
         return out->null || n->fn(c, args, out);
 }
 

@@ -6,6 +6,7 @@
 #include "services/router/where.h"
 #include "services/router/where_parse.h"
 #include "services/router/where_type.h"
+#include "services/router/zone.h"
 
 enum where_kind {
         ND_CONST,
@@ -63,6 +64,7 @@ struct where_node {
         where_cmp *cmp;
         where_fn *fn;
         const char *name;         /* operator or function, for the SQL */
+        const struct zone *zone;  /* of AT TIME ZONE with a name */
         struct where_value value; /* ND_CONST; of WT_UNKNOWN and WT_ENUM: text in `s` */
         bool cases;               /* fn maps upper and lower case */
         struct slice text;        /* ND_SAME: what the column's text must be */
@@ -119,6 +121,8 @@ struct where_check {
         struct buf *why;
         /* Of all that was checked, also what was settled meanwhile and is no more in the tree. */
         bool orders_strings, maps_cases;
+        struct zone_set zones;
+        bool settles_zones; /* some value of them was settled */
 };
 /* NULL: refused, `why` says so. */
 struct where_node *where_check_clause(struct where_check *c, const struct where_parsed *p);

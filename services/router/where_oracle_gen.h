@@ -97,6 +97,9 @@ static const char *const gen_stamps[] = {"'2024-01-01 00:00:00'",
                                          "'2000-01-31 00:00:00'",
                                          "'2024-01-01 05:30:00+05:30'",
                                          "'2024-06-01 00:00:00Z'",
+                                         "'294276-12-31 23:00:00'",
+                                         "'2024-10-27 02:30:00'",
+                                         "'2024-03-31 02:30:00'",
                                          NULL};
 static const char *const gen_times[] = {"'00:00:00'",        "'24:00:00'", "'12:34:56.789'",
                                         "'23:59:59.999999'", "'01:00:00'", NULL};
@@ -267,9 +270,31 @@ static inline const char *gen_sample(struct gen *g, uint32_t column)
         return gen_columns[column].samples[gen_below(g, n)];
 }
 
+/* On a day on which some time zone changes, or far from all of them. */
+static inline void gen_moment(struct gen *g, struct buf *out)
+{
+        static const char *const days[] = {
+                "2024-03-31", "2024-10-27", "2024-03-30", "2024-03-10", "2024-11-03", "2024-04-07",
+                "2024-10-06", "2024-04-06", "2024-04-14", "2024-03-17", "2011-12-29", "2011-12-30",
+                "2011-12-31", "2018-11-04", "2019-02-16", "2019-02-17", "1893-03-31", "1883-11-18",
+                "1916-04-30", "1920-05-01", "1986-01-01", "2037-10-25", "2038-03-28", "2100-10-31",
+                "2437-03-29", "9999-10-31", "6000-03-26", "1600-01-01"};
+        enum { N_DAYS = sizeof(days) / sizeof(days[0]) };
+        uint32_t hour = gen_below(g, 24), minute = gen_below(g, 4) * 15;
+        if (gen_chance(g, 70))
+                hour %= 4;
+        buf_printf(out, "'%s %02u:%02u:%02u%s'", days[gen_below(g, N_DAYS)], hour, minute,
+                   gen_chance(g, 70) ? 0 : gen_below(g, 60), gen_chance(g, 80) ? "" : ".999999");
+}
+
 static inline void gen_value(struct gen *g, uint32_t column, struct buf *out)
 {
-        buf_puts(out, gen_chance(g, 15) ? "NULL" : gen_sample(g, column));
+        if (gen_chance(g, 15))
+                buf_puts(out, "NULL");
+        else if (strncmp(gen_columns[column].type, "timestamp", 9) == 0 && gen_chance(g, 40))
+                gen_moment(g, out);
+        else
+                buf_puts(out, gen_sample(g, column));
 }
 
 #endif

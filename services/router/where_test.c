@@ -12,6 +12,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "services/router/where.h"
+#include "services/router/zone.h"
 
 enum { WHY_MAX = 1 << 20 };
 
@@ -184,10 +185,13 @@ static void test_refusals(void **state)
                 {"data -> 'a' = '1'", "At location 5: unknown binary operator \"->\""},
                 {"data = '{'", "At location 7: invalid syntax for type jsonb: {"},
                 {"raw = E'\\\\x0'", "At location 6: invalid syntax for type bytea: \\x0"},
-                {"at AT TIME ZONE 'Europe/Berlin' = at",
-                 "At location 16: time zones other than UTC and fixed offsets are not supported"},
-                {"at AT TIME ZONE title = at",
-                 "At location 16: time zones other than UTC and fixed offsets are not supported"},
+                {"at AT TIME ZONE 'europe/berlin' = at",
+                 "At location 16: time zone \"europe/berlin\" is not UTC, not an offset, and not "
+                 "in "
+                 "the time zone database (in which upper and lower case differ)"},
+                {"at AT TIME ZONE 'right/Europe/Berlin' = at",
+                 "At location 16: the rules of time zone \"right/Europe/Berlin\" cannot be read"},
+                {"at AT TIME ZONE title = at", "At location 16: a time zone must be a constant"},
                 {"title = '\xff'", "invalid byte sequence for encoding \"UTF8\""},
         };
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -310,8 +314,58 @@ static void test_sql(void **state)
         expect_sql(*state, "raw = 'hi'", "(\"raw\" = E'\\\\x6869'::bytea)");
         expect_sql(*state, "at AT TIME ZONE '+02' > '2024-01-01 00:00:00'",
                    "(timezone('+02'::text, \"at\") > '2024-01-01 00:00:00'::timestamp)");
+        expect_sql(*state, "at AT TIME ZONE 'Europe/Berlin' > '2024-01-01 00:00:00'",
+                   "(timezone('Europe/Berlin'::text, \"at\") > '2024-01-01 00:00:00'::timestamp)");
+        expect_sql(*state, "at > '2024-07-01 00:00:00'::timestamp AT TIME ZONE 'Europe/Berlin'",
+                   "(\"at\" > '2024-06-30 22:00:00+00'::timestamptz)");
         expect_sql(*state, "id BETWEEN 1 AND 2",
                    "((\"id\" >= '1'::int4) AND (\"id\" <= '2'::int4))");
+}
+
+/* A zone that only a constant needs is one, too: the SQL has what its rules made of it. */
+static void test_zones(void **state)
+{
+        static const struct {
+                const char *text;
+                uint32_t n;
+                bool settles;
+        } cases[] = {
+                {"at AT TIME ZONE 'UTC' > '2024-01-01 00:00:00'", 0, false},
+                {"at AT TIME ZONE '+02' > '2024-01-01 00:00:00'::timestamptz AT TIME ZONE '-3'", 0,
+                 false},
+                {"at AT TIME ZONE NULL > '2024-01-01 00:00:00'", 0, false},
+                {"at AT TIME ZONE 'Europe/Berlin' > '2024-01-01 00:00:00'", 1, false},
+                {"at AT TIME ZONE 'Europe/Berlin' > '2024-01-01 00:00:00'"
+                 " AND timezone('Europe/Berlin', at) < '2024-02-01 00:00:00'"
+                 " OR timezone('Asia/Tokyo', at) IS NULL",
+                 2, false},
+                {"at > '2024-07-01 00:00:00'::timestamp AT TIME ZONE 'Europe/Berlin'", 1, true},
+                {"id = 1 OR true OR at > '2024-07-01 00:00:00'::timestamp AT TIME ZONE "
+                 "'Europe/Berlin'",
+                 1, true}};
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                struct where *w = compile(*state, cases[i].text, NULL, 0);
+                const struct zone_set *zones = where_zones(w);
+                assert_int_equal(zones ? zones->n : 0, cases[i].n);
+                assert_int_equal(where_settles_zones(w), cases[i].settles);
+                where_free(w);
+        }
+}
+
+static void test_many_zones(void **state)
+{
+        struct buf clause, why;
+        struct where *w;
+        buf_init(&clause, 4096);
+        buf_init(&why, 4096);
+        for (int i = 1; i <= ZONE_SET_MAX + 1; i++)
+                buf_printf(&clause, "%stimezone('Etc/GMT+%d', at) IS NULL", i > 1 ? " OR " : "", i);
+        assert_int_equal(where_compile(buf_slice(&clause), *state, NULL, NULL, 0, &w, &why),
+                         ERR_INVAL);
+        assert_non_null(
+                strstr(buf_cstr(&why), "too many time zones, the last one is \"Etc/GMT+9\""));
+        buf_fini(&clause);
+        buf_fini(&why);
 }
 
 static void test_collation(void **state)
@@ -498,7 +552,8 @@ int main(void)
                 cmocka_unit_test(test_refusals),      cmocka_unit_test(test_params),
                 cmocka_unit_test(test_blank),         cmocka_unit_test(test_usable_columns),
                 cmocka_unit_test(test_sql),           cmocka_unit_test(test_enum_sql),
-                cmocka_unit_test(test_case_of_names), cmocka_unit_test(test_collation),
+                cmocka_unit_test(test_case_of_names), cmocka_unit_test(test_zones),
+                cmocka_unit_test(test_many_zones),    cmocka_unit_test(test_collation),
                 cmocka_unit_test(test_equalities),    cmocka_unit_test(test_depth),
                 cmocka_unit_test(test_long_lists),    cmocka_unit_test(test_bad_row),
                 cmocka_unit_test(test_cost),

@@ -13,8 +13,8 @@ where_fn where_time_add_interval, where_interval_add_time, where_time_sub_interv
 where_fn where_interval_add, where_interval_sub, where_interval_neg, where_interval_mul,
         where_interval_mul_left;
 where_fn where_justify_days, where_justify_hours, where_justify_interval;
-/* The time in a zone that is a text with a fixed offset, which the checker has seen to, or that is
- * an offset itself; to and from the time in UTC. */
+/* The time in a zone, to and from the time in UTC. The zone is a name, found by the checker
+ * (ctx->zone), a text with a fixed offset, which the checker has seen to, or an offset itself. */
 where_fn where_to_zone, where_from_zone, where_to_offset, where_from_offset;
 static inline bool where_zone_is_named(where_fn *fn)
 {

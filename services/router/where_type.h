@@ -136,6 +136,7 @@ where_cmp *where_cmp_of(enum where_type left, enum where_type right);
 
 /* ---- casts */
 struct where_ctx;
+struct zone;
 /* False: an error, whose text is in ctx. The arguments are never NULL values. */
 typedef bool where_fn(struct where_ctx *c, const struct where_value *args, struct where_value *out);
 
@@ -159,9 +160,10 @@ bool where_cast_apply(struct where_ctx *c, enum where_type from, enum where_type
 /* What functions need while they compute. */
 struct where_ctx {
         struct where_scratch *scratch;
-        const char *error;      /* static text, set by whoever returns false */
-        enum where_type result; /* of the function that is being called */
-        uint64_t work;          /* steps of what costs more than its input is long */
+        const char *error;       /* static text, set by whoever returns false */
+        enum where_type result;  /* of the function that is being called */
+        const struct zone *zone; /* that it is called with; NULL: none with a name */
+        uint64_t work;           /* steps of what costs more than its input is long */
 };
 
 /* One evaluation may cost this many steps: an error beyond, rather than a way to keep the router

@@ -1,10 +1,11 @@
-/* AT TIME ZONE. Named zones are tables that the database has and the router may have in another
- * version; abbreviations are a setting of the server. What is left says its own offset. */
+/* AT TIME ZONE, with a zone that says its own offset or that the time zone database knows.
+ * Abbreviations are a setting of the server. */
 #include "services/router/where_time_fn.h"
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "services/router/where_time.h"
+#include "services/router/zone.h"
 
 typedef struct where_value value;
 
@@ -94,12 +95,20 @@ static int64_t west_of(const value *zone)
 
 bool where_to_zone(struct where_ctx *c, const value *a, value *out)
 {
-        return shift(c, a[1].i, -west_of(&a[0]), out);
+        int64_t stamp = a[1].i;
+        if (!c->zone)
+                return shift(c, stamp, -west_of(&a[0]), out);
+        int64_t east = time_is_finite(stamp) ? zone_east_at(c->zone, stamp) : 0;
+        return shift(c, stamp, east * USECS_PER_SEC, out);
 }
 
 bool where_from_zone(struct where_ctx *c, const value *a, value *out)
 {
-        return shift(c, a[1].i, west_of(&a[0]), out);
+        int64_t stamp = a[1].i;
+        if (!c->zone)
+                return shift(c, stamp, west_of(&a[0]), out);
+        int64_t east = time_is_finite(stamp) ? zone_east_of_local(c->zone, stamp) : 0;
+        return shift(c, stamp, -east * USECS_PER_SEC, out);
 }
 
 /* East, in whole seconds. */
