@@ -104,16 +104,21 @@ describe('the same rules', () => {
 describe('files of our own', () => {
   const dir = ownZones('Europe/Berlin', 'Europe/Paris', 'Europe/Rome')
   doctor(dir, 'Europe/Rome')
+  cpSync(join(dir, 'Europe/Paris'), join(dir, 'Europe/Nowhere'))
   const ctx = useStack({ env: { TZDIR: dir } })
   const sql = (text) => ctx.db.sql(text)
   const clause = (zone) => ({ table: 't', where: `tz AT TIME ZONE '${zone}' < '2024-01-01 00:00:00'` })
 
   test('other rules than the database has are refused, and end a shape after a restart', async () => {
     ctx.cleanup(() => rmSync(dir, { recursive: true }))
-    await sql('create table t (id int primary key, tz timestamptz)')
+    await sql(`create table t (id int primary key, tz timestamptz); insert into t values (1, '2024-01-01 00:00Z')`)
     expect(await refusal(ctx.stack, clause('Europe/Rome'))).toEqual(refused(OTHER('Europe/Rome')))
     const berlin = await endOf(ctx.stack, clause('Europe/Berlin'))
     const paris = await endOf(ctx.stack, clause('Europe/Paris'))
+    const unknown = clause('Europe/Nowhere')
+    expect(await refusal(ctx.stack, unknown)).toEqual(refused(OTHER('Europe/Nowhere')))
+    const subset = await ctx.stack.shape({ ...(await endOf(ctx.stack, { table: 't' })), subset__where: unknown.where })
+    expect([subset.status, subset.json.errors]).toEqual([400, { subset: { where: 'time zone "Europe/Nowhere" not recognized' } }])
     await ctx.stack.stop()
     doctor(dir, 'Europe/Berlin')
     await ctx.stack.launch()
