@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "services/router/where_oracle_gen.h"
+#include "services/router/where_oracle_zone.h"
 
 enum { GEN_MAX_DEPTH = 4 };
 
@@ -140,33 +140,6 @@ static inline void gen_time_sum(struct gen *g, uint32_t column, struct buf *out)
         buf_putc(out, ')');
 }
 
-static inline const char *gen_zone(struct gen *g)
-{
-        static const char *const zones[] = {"'Europe/Berlin'",       "'America/New_York'",
-                                            "'Australia/Lord_Howe'", "'Africa/Casablanca'",
-                                            "'Asia/Kathmandu'",      "'America/Sao_Paulo'",
-                                            "'Antarctica/Troll'",    "'Pacific/Apia'",
-                                            "'Europe/Dublin'",       "'UTC'",
-                                            "'Etc/GMT-14'",          "'Africa/Monrovia'",
-                                            "'Atlantic/Azores'",     "'America/St_Johns'",
-                                            "'Pacific/Kiritimati'",  "NULL",
-                                            "'Singapore'",           "'Asia/Tehran'"};
-        return zones[gen_below(g, sizeof(zones) / sizeof(zones[0]))];
-}
-
-/* A time that zones with names are good for. */
-static inline void gen_zone_operand(struct gen *g, struct buf *out)
-{
-        static const char *const columns[] = {"ts", "tz", "ts2"};
-        if (gen_chance(g, 60)) {
-                buf_puts(out, columns[gen_below(g, 3)]);
-                return;
-        }
-        gen_moment(g, out);
-        if (gen_chance(g, 80))
-                buf_puts(out, gen_chance(g, 50) ? "::timestamp" : "::timestamptz");
-}
-
 static inline void gen_time_function(struct gen *g, uint32_t column, struct buf *out)
 {
         static const char *const names[] = {"justify_days(", "justify_hours(", "justify_interval("};
@@ -178,8 +151,12 @@ static inline void gen_time_function(struct gen *g, uint32_t column, struct buf 
         }
         buf_putc(out, '(');
         if (gen_is_kind(column, "time") && gen_chance(g, 60)) {
-                gen_zone_operand(g, out);
-                buf_printf(out, " AT TIME ZONE %s)", gen_zone(g));
+                const struct gen_zone *z = gen_zone(g);
+                gen_zone_operand(g, z, out);
+                if (gen_chance(g, 5))
+                        buf_puts(out, " AT TIME ZONE NULL)");
+                else
+                        buf_printf(out, " AT TIME ZONE '%s')", z->name);
                 return;
         }
         gen_operand(g, column, out);
@@ -415,6 +392,8 @@ static inline void gen_bool(struct gen *g, struct buf *out)
                 gen_array_test(g, out);
         else if (kind == 3)
                 gen_list(g, out);
+        else if (kind == 4 && gen_chance(g, 40))
+                gen_zone_test(g, out);
         else if (kind == 4)
                 gen_between(g, out);
         else if (kind == 5)

@@ -270,6 +270,16 @@ static inline const char *gen_sample(struct gen *g, uint32_t column)
         return gen_columns[column].samples[gen_below(g, n)];
 }
 
+/* A time of the day, as a rule one at which time zones change. */
+static inline void gen_clock(struct gen *g, const char *day, struct buf *out)
+{
+        uint32_t hour = gen_below(g, 24), minute = gen_below(g, 4) * 15;
+        if (gen_chance(g, 70))
+                hour %= 4;
+        buf_printf(out, "'%s %02u:%02u:%02u%s'", day, hour, minute,
+                   gen_chance(g, 70) ? 0 : gen_below(g, 60), gen_chance(g, 80) ? "" : ".999999");
+}
+
 /* On a day on which some time zone changes, or far from all of them. */
 static inline void gen_moment(struct gen *g, struct buf *out)
 {
@@ -279,12 +289,7 @@ static inline void gen_moment(struct gen *g, struct buf *out)
                 "2011-12-31", "2018-11-04", "2019-02-16", "2019-02-17", "1893-03-31", "1883-11-18",
                 "1916-04-30", "1920-05-01", "1986-01-01", "2037-10-25", "2038-03-28", "2100-10-31",
                 "2437-03-29", "9999-10-31", "6000-03-26", "1600-01-01"};
-        enum { N_DAYS = sizeof(days) / sizeof(days[0]) };
-        uint32_t hour = gen_below(g, 24), minute = gen_below(g, 4) * 15;
-        if (gen_chance(g, 70))
-                hour %= 4;
-        buf_printf(out, "'%s %02u:%02u:%02u%s'", days[gen_below(g, N_DAYS)], hour, minute,
-                   gen_chance(g, 70) ? 0 : gen_below(g, 60), gen_chance(g, 80) ? "" : ".999999");
+        gen_clock(g, days[gen_below(g, sizeof(days) / sizeof(days[0]))], out);
 }
 
 static inline void gen_value(struct gen *g, uint32_t column, struct buf *out)
