@@ -118,7 +118,7 @@ export class Crowd {
     const answer = await ask(this.world.edge(this.rng), {
       method: 'POST', query: { ...definition.params, handle, offset }, body: JSON.stringify({ where: piece.sql, params }),
     })
-    if (answer.status === 409 || answer.status === 503 || (answer.status === 400 && this.world.checker.mayRefuse(definition, asked))) return
+    if (answer.status === 409 || answer.status === 503 || (answer.status === 400 && this.world.checker.mayRefuse(both, asked))) return
     if (answer.status !== 200) this.world.checker.violation(`a subset: ${answer.status} ${answer.text}`, { client })
     const body = JSON.parse(answer.text)
     const state = body.data.reduce((sum, { key, value }) => add(sum, rowHash(key, columns, value)), 0)
