@@ -44,6 +44,8 @@ afterAll(async () => {
 
 /** Waits until the router has given an answer that has `text` in it, and that is on its way. */
 const answered = (text, what) => until(() => replies.held.some(([, bytes]) => bytes.includes(text)), { what })
+/** How a refusal's body begins. */
+const REFUSED = '{"message":'
 const heard = async (action) => {
   const before = await edge.metric('notices_total')
   await action()
@@ -114,4 +116,36 @@ test('notices that stop coming are missed: a client that waits is served all the
   await sql('insert into silent values (2)')
   const answer = await poll.answer
   expect([answer.status, answer.changes.map((c) => c.value.id)]).toEqual([200, ['2']])
+})
+
+test('#233 a router says that it is not ready before the edge has asked how it is: who asks for a shape waits for the next leader', async () => {
+  await sql('create table next_leader (id int primary key); insert into next_leader values (1)')
+  // somebody who stands first in the queue for the lock, so that nobody leads until they say so
+  const session = await ctx.db.session()
+  const lock = `hashtext('${ctx.stack.slot}')`
+  const locked = session.query(`select pg_advisory_lock(${lock})`)
+  const [{ pid }] = await until(async () => {
+    const found = await sql("select h.pid from pg_locks h join pg_locks w using (locktype, database, classid, objid) where locktype = 'advisory' and h.granted and not w.granted")
+    return found.length ? found : undefined
+  }, { what: 'they stand in the queue' })
+  try {
+    await sql(`select pg_terminate_backend(${pid})`)
+    await locked
+    // what the edge asks from now on it is told late: to its knowledge the router is active
+    replies.hold()
+    await ctx.stack.kill('router-0')
+    await answered('aiting', 'the router that was started again has told how it is')
+    expect((await request(url, { path: '/v1/health' })).status).toBe(200)
+    let answer
+    const first = request(url, { query: { table: 'next_leader', offset: '-1' } }, 20000).then((a) => (answer = a))
+    await answered(REFUSED, 'the router has refused to make a shape')
+    replies.releaseOnly((bytes) => bytes.includes(REFUSED))
+    await holdsFor(300, () => !answer, () => `it waits, it was told ${answer.status} ${answer.text}`)
+    replies.release()
+    await session.query(`select pg_advisory_unlock(${lock})`)
+    await first
+    expect([answer.status, answer.changes.length]).toEqual([200, 1])
+  } finally {
+    await session.end()
+  }
 })

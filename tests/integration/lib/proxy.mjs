@@ -2,6 +2,9 @@
 import net from 'node:net'
 import { once } from 'node:events'
 
+/** What both sides of the bus say first. */
+const isGreeting = (bytes) => bytes.length === 8 && bytes.subarray(0, 4).toString('latin1') === '\0SP\0'
+
 export class Proxy {
   /** `target`: the URL of an edge, or the path of a unix socket; then `path` is another one to listen on. */
   static async start(target, path) {
@@ -32,10 +35,10 @@ export class Proxy {
       pair.passed = 0 // of the next answer
       edge.write(bytes)
     })
-    edge.on('data', (bytes) => (this.held ? this.held.push([pair, bytes]) : this.pass(pair, bytes)))
+    edge.on('data', (bytes) => (this.held && !isGreeting(bytes) ? this.held.push([pair, bytes]) : this.pass(pair, bytes)))
   }
 
-  /** Keeps what comes back from now on until release(). */
+  /** Keeps what comes back from now on until release(), so far as its connection lives; on the bus new connections come about all the same. */
   hold() {
     this.held ??= []
   }
@@ -44,6 +47,13 @@ export class Proxy {
     const held = this.held ?? []
     this.held = undefined
     for (const [pair, bytes] of held) this.pass(pair, bytes)
+  }
+
+  /** Passes on what was held and is `wanted(bytes)`, before what came earlier; goes on keeping. */
+  releaseOnly(wanted) {
+    const early = this.held.filter(([, bytes]) => wanted(bytes))
+    this.held = this.held.filter((one) => !early.includes(one))
+    for (const [pair, bytes] of early) this.pass(pair, bytes)
   }
 
   pass(pair, bytes) {
@@ -71,6 +81,7 @@ export class Proxy {
 
   cut(pair) {
     if (!this.pairs.delete(pair)) return
+    this.held = this.held?.filter(([of]) => of !== pair)
     pair.client.destroy()
     pair.edge.destroy()
   }
