@@ -197,17 +197,34 @@ static enum finding compare_format(const struct store *s, struct slice found)
                                                               : FOUND_OTHER_FORMAT;
 }
 
-/* Does a walk over the first entries meet as many as the file says it has? Pages that are garbage
- * look like a database in which our key is not found. */
+/* May `key` come next? `last`: empty at first. */
+static bool is_in_order(const struct store *s, MDB_txn *txn, const MDB_val *last,
+                        const MDB_val *key)
+{
+        unsigned flags;
+        if (key->mv_size == 0 || key->mv_size > (size_t)mdb_env_get_maxkeysize(s->env))
+                return false;
+        if (last->mv_size == 0)
+                return true;
+        int order = mdb_cmp(txn, s->dbi, last, key);
+        return order < 0 || (order == 0 && mdb_dbi_flags(txn, s->dbi, &flags) == 0 &&
+                             (flags & MDB_DUPSORT) != 0);
+}
+
+/* Does a walk over the first entries meet as many as the file says it has, in their order? Pages
+ * that are garbage look like a database in which our key is not found. */
 static bool is_walkable(const struct store *s, MDB_txn *txn, size_t entries)
 {
         MDB_cursor *cursor;
-        MDB_val key, value;
+        MDB_val last = {0}, key, value;
         size_t n = 0, wanted = entries < WALK_ENTRIES ? entries : WALK_ENTRIES;
         if (mdb_cursor_open(txn, s->dbi, &cursor) != 0)
                 return false;
-        while (n < wanted && mdb_cursor_get(cursor, &key, &value, n ? MDB_NEXT : MDB_FIRST) == 0)
+        while (n < wanted && mdb_cursor_get(cursor, &key, &value, n ? MDB_NEXT : MDB_FIRST) == 0 &&
+               is_in_order(s, txn, &last, &key)) {
+                last = key;
                 n++;
+        }
         mdb_cursor_close(cursor);
         return n == wanted;
 }

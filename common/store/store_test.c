@@ -556,6 +556,35 @@ static void test_lost_entries(void **state)
         assert_made_anew("test 1");
 }
 
+/* Or like one with entries, which are in no order. */
+static void test_disordered_entries(void **state)
+{
+        enum { PAGE = 4096, FLAGS_AT = 10, LOWER_AT = 12, LEAF = 2, HEADER = 16 }; /* LMDB's */
+        char path[128];
+        uint16_t page[PAGE / 2], n = 0;
+        (void)state;
+        struct store *s = open_ok();
+        put_one(s, "a", "1");
+        put_one(s, "b", "2");
+        store_close(s);
+        snprintf(path, sizeof(path), "%s/data.mdb", dir);
+        int fd = open(path, O_RDWR);
+        assert_true(fd >= 0);
+        for (off_t at = 2 * PAGE; pread(fd, page, PAGE, at) == PAGE; at += PAGE) {
+                if (page[FLAGS_AT / 2] != LEAF)
+                        continue;
+                /* Every entry is the one in the middle, so that ours is not found. */
+                int entries = (page[LOWER_AT / 2] - HEADER) / 2;
+                for (int i = 0; i < entries; i++)
+                        page[HEADER / 2 + i] = page[HEADER / 2 + entries / 2];
+                assert_int_equal(pwrite(fd, page, PAGE, at), PAGE);
+                n++;
+        }
+        close(fd);
+        assert_true(n > 0);
+        assert_made_anew("test 1");
+}
+
 static void test_foreign_data_is_left_alone(void **state)
 {
         (void)state;
@@ -738,6 +767,7 @@ int main(void)
                 TEST(test_other_format),
                 TEST(test_other_version_is_made_anew),
                 TEST(test_lost_entries),
+                TEST(test_disordered_entries),
                 TEST(test_foreign_data_is_left_alone),
                 TEST(test_foreign_database_is_left_alone),
                 TEST(test_distrusted_store_is_unclean),
