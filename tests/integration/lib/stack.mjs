@@ -19,7 +19,7 @@ const DISASTER = /AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|
 
 const DEFAULTS = {
   LSAN_OPTIONS: `suppressions=${new URL('lsan.supp', import.meta.url).pathname}:print_suppressions=0`,
-  TSAN_OPTIONS: `suppressions=${new URL('tsan.supp', import.meta.url).pathname}:print_suppressions=0:history_size=5`,
+  TSAN_OPTIONS: `suppressions=${new URL('tsan.supp', import.meta.url).pathname}:print_suppressions=0:history_size=7`,
   SLUICE_INSECURE: 'true',
   SLUICE_LONG_POLL_TIMEOUT: '2s',
   SLUICE_ALLOW_DELETE: 'true',
