@@ -258,10 +258,10 @@ static const struct where_cast casts[] = {
         {WT_TIME, WT_INTERVAL, CAST_IMPLICIT, where_time_to_interval},
         {WT_TIMESTAMP, WT_DATE, CAST_ASSIGNMENT, where_stamp_to_date},
         {WT_TIMESTAMP, WT_TIME, CAST_ASSIGNMENT, where_stamp_to_time},
-        {WT_TIMESTAMP, WT_TIMESTAMPTZ, CAST_IMPLICIT, NULL},
+        {WT_TIMESTAMP, WT_TIMESTAMPTZ, CAST_IMPLICIT, where_stamp_to_stamp},
         {WT_TIMESTAMPTZ, WT_DATE, CAST_ASSIGNMENT, where_stamp_to_date},
         {WT_TIMESTAMPTZ, WT_TIME, CAST_ASSIGNMENT, where_stamp_to_time},
-        {WT_TIMESTAMPTZ, WT_TIMESTAMP, CAST_ASSIGNMENT, NULL},
+        {WT_TIMESTAMPTZ, WT_TIMESTAMP, CAST_ASSIGNMENT, where_stamp_to_stamp},
         {WT_INTERVAL, WT_TIME, CAST_ASSIGNMENT, where_interval_to_time},
         {WT_TIME, WT_TIMETZ, CAST_IMPLICIT, NULL}, /* never taken */
 };

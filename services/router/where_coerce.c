@@ -135,7 +135,7 @@ node *ck_fold(struct where_check *c, node *n)
         if (where_type_is_array(n->type) && !value->value.null &&
             !where_array_fits(&ctx, value->value.array))
                 return ck_refuse(c, n->location, ctx.error);
-        return value;
+        return where_value_is_readable(n->type, &value->value) ? value : n;
 }
 
 /* ---- coercion */
@@ -177,7 +177,7 @@ node *ck_coerce_unknown(struct where_check *c, node *n, enum where_type to, bool
         struct slice text = n->value.s;
         if ((!explicit && !is_literal_of(to, text)) ||
             where_value_read(to, text, c->arena, &typed->value) != 0 ||
-            ck_find_unlabelled(c, typed, &text))
+            !where_value_is_readable(to, &typed->value) || ck_find_unlabelled(c, typed, &text))
                 return refuse_text(c, n, to, text, explicit);
         return typed;
 }

@@ -110,17 +110,13 @@ static bool round_usecs(int64_t *v, int32_t precision)
         return true;
 }
 
-static bool round_time(struct where_ctx *c, enum where_type t, int32_t precision,
-                       const struct where_value *in, struct where_value *out)
+/* A timestamp may be rounded to the first moment behind the range: Postgres does not look. */
+static void round_time(int32_t precision, const struct where_value *in, struct where_value *out)
 {
-        bool is_stamp = t != WT_TIME;
         int64_t v = in->i;
-        if (!is_stamp || time_is_finite(v)) {
-                if (!round_usecs(&v, precision) || (is_stamp && !time_timestamp_is_valid(v)))
-                        return where_fail(c, "timestamp out of range");
-        }
+        if (time_is_finite(v))
+                SLUICE_ASSERT(round_usecs(&v, precision));
         out->i = v;
-        return true;
 }
 
 static bool round_interval(struct where_ctx *c, int32_t precision, const struct where_value *in,
@@ -165,6 +161,7 @@ bool where_modifier_apply(struct where_ctx *c, enum where_type t, struct where_m
         case WT_INTERVAL:
                 return round_interval(c, m.first, in, out);
         default:
-                return round_time(c, t, m.first, in, out);
+                round_time(m.first, in, out);
+                return true;
         }
 }

@@ -196,7 +196,7 @@ int time_read_timestamp(struct slice text, bool with_zone, int64_t *out)
                 return r.error;
         if (__builtin_mul_overflow(days, USECS_PER_DAY, &v) ||
             __builtin_add_overflow(v, clock - (with_zone ? east : 0), &v) ||
-            !time_timestamp_is_valid(v))
+            (!time_timestamp_is_valid(v) && v != TIMESTAMP_END))
                 return ERR_RANGE;
         *out = v;
         return 0;

@@ -30,7 +30,8 @@ int time_month_days(int64_t year, int month);
 /* Towards the past. */
 int64_t time_floor_div(int64_t a, int64_t b);
 
-/* ERR_FORMAT, ERR_RANGE. */
+/* ERR_FORMAT, ERR_RANGE. A column can have one timestamp more than the range: the first behind it,
+ * made by rounding. */
 int time_read_date(struct slice text, int64_t *out);
 int time_read_time(struct slice text, int64_t *out);
 /* Without a zone the time is UTC; a zone means nothing to a timestamp. */

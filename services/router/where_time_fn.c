@@ -33,6 +33,15 @@ bool where_stamp_to_date(struct where_ctx *c, const value *a, value *out)
         return true;
 }
 
+/* Between with and without a zone, which is UTC. */
+bool where_stamp_to_stamp(struct where_ctx *c, const value *a, value *out)
+{
+        if (time_is_finite(a->i) && !time_timestamp_is_valid(a->i))
+                return where_fail(c, STAMP_RANGE);
+        out->i = a->i;
+        return true;
+}
+
 static int64_t time_of_day(int64_t v)
 {
         return v - time_floor_div(v, USECS_PER_DAY) * USECS_PER_DAY;
@@ -67,7 +76,8 @@ bool where_interval_to_time(struct where_ctx *c, const value *a, value *out)
 int where_cmp_date_stamp(const value *a, const value *b)
 {
         int64_t v = a->i;
-        if (time_is_finite(v) && __builtin_mul_overflow(v, USECS_PER_DAY, &v))
+        if (time_is_finite(v) &&
+            (__builtin_mul_overflow(v, USECS_PER_DAY, &v) || !time_timestamp_is_valid(v)))
                 return b->i == TIME_INFINITY ? -1 : 1;
         return (v > b->i) - (v < b->i);
 }
@@ -75,6 +85,19 @@ int where_cmp_date_stamp(const value *a, const value *b)
 int where_cmp_stamp_date(const value *a, const value *b)
 {
         return -where_cmp_date_stamp(b, a);
+}
+
+/* A timestamp that was rounded out of the range has no counterpart with a zone. */
+int where_cmp_stamp_zoned(const value *a, const value *b)
+{
+        if (time_is_finite(a->i) && !time_timestamp_is_valid(a->i))
+                return b->i == TIME_INFINITY ? -1 : 1;
+        return (a->i > b->i) - (a->i < b->i);
+}
+
+int where_cmp_zoned_stamp(const value *a, const value *b)
+{
+        return -where_cmp_stamp_zoned(b, a);
 }
 
 /* ---- dates */

@@ -24,8 +24,8 @@ static inline bool where_zone_is_named(where_fn *fn)
  * microseconds west. ERR_FORMAT. */
 int where_zone_read(struct slice zone, int64_t *west);
 
-where_fn where_date_to_stamp, where_stamp_to_date, where_stamp_to_time, where_time_to_interval,
-        where_interval_to_time;
-where_cmp where_cmp_date_stamp, where_cmp_stamp_date;
+where_fn where_date_to_stamp, where_stamp_to_date, where_stamp_to_time, where_stamp_to_stamp,
+        where_time_to_interval, where_interval_to_time;
+where_cmp where_cmp_date_stamp, where_cmp_stamp_date, where_cmp_stamp_zoned, where_cmp_zoned_stamp;
 
 #endif

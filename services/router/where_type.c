@@ -387,6 +387,23 @@ void where_value_print(enum where_type t, const struct where_value *v, struct bu
         }
 }
 
+static bool is_stamp(enum where_type t)
+{
+        return t == WT_TIMESTAMP || t == WT_TIMESTAMPTZ;
+}
+
+bool where_value_is_readable(enum where_type t, const struct where_value *v)
+{
+        if (v->null)
+                return true;
+        if (!where_type_is_array(t))
+                return !is_stamp(t) || !time_is_finite(v->i) || time_timestamp_is_valid(v->i);
+        for (uint32_t i = 0; i < v->array->n; i++)
+                if (!where_value_is_readable(where_type_element(t), &v->array->values[i]))
+                        return false;
+        return true;
+}
+
 /* ---- order */
 
 static int cmp_bool(const struct where_value *a, const struct where_value *b)
@@ -462,16 +479,15 @@ bool where_type_has_order(enum where_type t)
         return element != WT_JSONB && element != WT_ENUM;
 }
 
-static bool is_stamp(enum where_type t)
-{
-        return t == WT_TIMESTAMP || t == WT_TIMESTAMPTZ;
-}
-
 where_cmp *where_cmp_of(enum where_type left, enum where_type right)
 {
         if (left == WT_DATE && is_stamp(right))
                 return where_cmp_date_stamp;
         if (is_stamp(left) && right == WT_DATE)
                 return where_cmp_stamp_date;
+        if (left == WT_TIMESTAMP && right == WT_TIMESTAMPTZ)
+                return where_cmp_stamp_zoned;
+        if (left == WT_TIMESTAMPTZ && right == WT_TIMESTAMP)
+                return where_cmp_zoned_stamp;
         return where_type_cmp(left);
 }

@@ -124,6 +124,8 @@ int where_value_read(enum where_type t, struct slice text, struct where_scratch 
 /* The type's output function: canonical, so equal bytes mean equal values (not the reverse for
  * numeric, float4, float8 and bpchar). Not for NULL. */
 void where_value_print(enum where_type t, const struct where_value *v, struct buf *out);
+/* Will Postgres read the printed value? Not a timestamp that was rounded out of the range. */
+bool where_value_is_readable(enum where_type t, const struct where_value *v);
 /* Do equal values of the type have equal texts, in the rows as well? */
 bool where_type_text_is_identity(enum where_type t);
 /* Is the order of its values known here? Not jsonb's, nor that of an enum's labels. */
