@@ -7,6 +7,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "services/router/where_array.h"
+#include "services/router/where_moment.h"
 #include "services/router/where_time_fn.h"
 
 /* ---- between numbers */
@@ -294,10 +295,11 @@ enum where_cast_kind where_cast_kind(enum where_type from, enum where_type to)
 
 bool where_cast_is_partial(enum where_type from, enum where_type to)
 {
+        enum where_type element = where_type_element(to);
         if (where_type_is_array(from) && where_type_is_array(to))
-                return where_cast_is_partial(where_type_element(from), where_type_element(to));
-        return where_type_is_string(from) &&
-               (where_type_category(to) == 'D' || to == WT_INTERVAL || where_type_is_array(to));
+                return where_type_is_string(where_type_element(from)) &&
+                       where_cast_is_filtered(element);
+        return where_type_is_string(from) && where_type_is_array(to);
 }
 
 static bool cast_by_text(struct where_ctx *c, enum where_type from, enum where_type to,
@@ -313,9 +315,10 @@ static bool cast_by_text(struct where_ctx *c, enum where_type from, enum where_t
                 if (!ok)
                         return false;
         }
-        if (where_value_read(to, text, c->scratch, out) != 0)
-                return where_fail(c, "invalid input syntax for a type");
-        return true;
+        bool filtered = where_type_is_string(from) && where_cast_is_filtered(to);
+        int err = filtered ? where_cast_read(to, text, out)
+                           : where_value_read(to, text, c->scratch, out);
+        return err == 0 || where_fail(c, "invalid input syntax for a type");
 }
 
 bool where_cast_apply(struct where_ctx *c, enum where_type from, enum where_type to,

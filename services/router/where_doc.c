@@ -2,6 +2,7 @@
 
 #include "services/router/where.h"
 #include "services/router/where_check.h"
+#include "services/router/where_moment.h"
 
 /* ---- types */
 
@@ -42,9 +43,10 @@ static void put_casts(enum where_type from, bool implicit, struct buf *out)
         for (int to = 0; to < WT_COUNT; to++) {
                 if (!is_offered(from, (enum where_type)to, implicit))
                         continue;
-                bool partial = where_cast_is_partial(from, (enum where_type)to);
+                bool filtered =
+                        where_type_is_string(from) && where_cast_is_filtered((enum where_type)to);
                 buf_printf(out, "%s%.*s%s", n++ ? ", " : "",
-                           SLICE_FMT(where_type_name((enum where_type)to)), partial ? "¹" : "");
+                           SLICE_FMT(where_type_name((enum where_type)to)), filtered ? "¹" : "");
         }
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "services/router/where_oracle_moment.h"
 #include "services/router/where_oracle_zone.h"
 
 enum { GEN_MAX_DEPTH = 4 };
@@ -236,6 +237,10 @@ static inline void gen_operand(struct gen *g, uint32_t column, struct buf *out)
         }
         if (g->depth < GEN_MAX_DEPTH && gen_chance(g, 25)) {
                 gen_compound(g, column, out);
+                return;
+        }
+        if (gen_is_temporal(column) && gen_chance(g, 15)) {
+                gen_text_cast(g, gen_columns[column].kind, out);
                 return;
         }
         if (gen_is_kind(column, "string") && gen_chance(g, 8)) {

@@ -176,6 +176,9 @@ static const char *const gen_jsons[] = {"'null'",
                                         "'[1]'",
                                         NULL};
 
+/* where_oracle_moment.h makes them. */
+static const char *const gen_moments[] = {"'2024-01-01'", NULL};
+
 static const struct gen_column gen_columns[] = {
         {"id", "int4", "none", gen_ints},
         {"a2", "int2", "number", gen_ints},
@@ -220,6 +223,10 @@ static const struct gen_column gen_columns[] = {
         {"by2", "bytea", "bytes", gen_bytes},
         {"js", "jsonb", "json", gen_jsons},
         {"js2", "jsonb", "json", gen_jsons},
+        {"mt", "text", "moment", gen_moments},
+        {"mv", "varchar", "moment", gen_moments},
+        {"mc", "char(40)", "moment", gen_moments},
+        {"mn", "name", "moment", gen_moments},
 };
 
 static inline uint32_t gen_n_columns(void)
@@ -291,16 +298,6 @@ static inline void gen_moment(struct gen *g, struct buf *out)
                 "1916-04-30", "1920-05-01", "1986-01-01", "2037-10-25", "2038-03-28", "2100-10-31",
                 "2437-03-29", "9999-10-31", "6000-03-26", "1600-01-01"};
         gen_clock(g, days[gen_below(g, sizeof(days) / sizeof(days[0]))], out);
-}
-
-static inline void gen_value(struct gen *g, uint32_t column, struct buf *out)
-{
-        if (gen_chance(g, 15))
-                buf_puts(out, "NULL");
-        else if (strncmp(gen_columns[column].type, "timestamp", 9) == 0 && gen_chance(g, 40))
-                gen_moment(g, out);
-        else
-                buf_puts(out, gen_sample(g, column));
 }
 
 #endif

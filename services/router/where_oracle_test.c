@@ -1,7 +1,8 @@
 /* Postgres is the oracle: random clauses over random rows must get from where_eval(), from the
  * clause as it was written, and from its rebuilt SQL, the same three-valued answer. An error that
  * only the clause as it was written has is none: constants that depend on the session's settings
- * are settled here and, with the SQL, by Postgres, so that they may hide it in both.
+ * are settled here and, with the SQL, by Postgres, so that they may hide it in both. Where a text
+ * is cast that is not judged here (where_moment.h), the SQL must have an error as we have.
  *
  * TEST_DATABASE_URL names a database (C.UTF-8); without it the test is skipped. CHECKS (default
  * 3000; 1m is a million) is the number of verdicts, SEED the first clause's seed. A failure prints
@@ -25,7 +26,7 @@ struct oracle {
         struct table *table;
         struct change_value values[ROWS][GEN_MAX_COLUMNS];
         char *texts[ROWS][GEN_MAX_COLUMNS];
-        unsigned long checks, refused, needless, errors, clauses;
+        unsigned long checks, refused, needless, errors, undecided, clauses;
 };
 
 static unsigned long env_number(const char *name, unsigned long otherwise)
@@ -141,14 +142,12 @@ static void compare(struct oracle *o, const struct gen *g, const char *clause, c
         for (int r = 0; r < ROWS; r++) {
                 if (theirs[r] == ours[r])
                         continue;
-                struct buf row;
-                buf_init(&row, SQL_MAX);
                 for (uint32_t c = 0; c < gen_n_columns(); c++)
-                        buf_printf(&row, "\n  %s = %s", gen_column_name(c),
-                                   o->texts[r][c] ? o->texts[r][c] : "NULL");
-                fail_msg("SEED=%lu\nclause: %s\n%s: Postgres says %s, we say %s\n%s%s", g->seed,
-                         clause, what, verdict_name(theirs[r]), verdict_name(ours[r]),
-                         PQerrorMessage(o->conn), buf_cstr(&row));
+                        print_message("  %s = %s\n", gen_column_name(c),
+                                      o->texts[r][c] ? o->texts[r][c] : "NULL");
+                print_message("%.900s\n%s", what, PQerrorMessage(o->conn));
+                fail_msg("SEED=%lu\nPostgres says %s, we say %s of: %s", g->seed,
+                         verdict_name(theirs[r]), verdict_name(ours[r]), clause);
         }
 }
 
@@ -184,9 +183,13 @@ static void check_clause(struct oracle *o, const struct gen *g, const char *clau
         where_sql(w, &sql);
         ask_all(o, buf_cstr(&sql), rebuilt);
         compare(o, g, clause, buf_cstr(&sql), rebuilt, ours);
-        for (int r = 0; r < ROWS; r++)
-                if (theirs[r] == WHERE_ERROR)
+        bool filters = strstr(buf_cstr(&sql), "not decided here") != NULL;
+        for (int r = 0; r < ROWS; r++) {
+                bool undecided = filters && ours[r] == WHERE_ERROR && theirs[r] != WHERE_ERROR;
+                o->undecided += undecided;
+                if (theirs[r] == WHERE_ERROR || undecided)
                         theirs[r] = ours[r];
+        }
         compare(o, g, clause, "where_eval", theirs, ours);
         o->checks += ROWS;
         where_free(w);
@@ -213,8 +216,9 @@ static void test_oracle(void **state)
                 check_clause(o, &g, buf_cstr(&clause));
                 buf_fini(&clause);
         }
-        print_message("%lu verdicts of %lu clauses, %lu refused (%lu needlessly), %lu errors\n",
-                      o->checks, o->clauses, o->refused, o->needless, o->errors);
+        print_message("%lu verdicts of %lu clauses, %lu refused (%lu needlessly), %lu errors, "
+                      "%lu undecided\n",
+                      o->checks, o->clauses, o->refused, o->needless, o->errors, o->undecided);
 }
 
 /* What random clauses would seldom meet. All are accepted. */

@@ -1,6 +1,6 @@
 /* Dates, times and intervals: as Postgres stores, reads and prints them under the display settings
- * of protocol §3.3 (ISO, UTC, iso_8601). Literals are read in these forms only, and intervals also
- * as `1 day 02:03:04`. */
+ * of protocol §3.3 (ISO, UTC, iso_8601). Literals are read in these forms only, intervals in more
+ * (where_interval.c); texts that are cast have forms of their own (where_moment.h). */
 #ifndef SERVICES_ROUTER_WHERE_TIME_H
 #define SERVICES_ROUTER_WHERE_TIME_H
 
@@ -37,6 +37,10 @@ int time_read_time(struct slice text, int64_t *out);
 /* Without a zone the time is UTC; a zone means nothing to a timestamp. */
 int time_read_timestamp(struct slice text, bool with_zone, int64_t *out);
 int time_read_interval(struct slice text, struct where_interval *out);
+/* Of a text that is cast: no more than all versions of Postgres read alike, which is what passes
+ * the filter, a regular expression. */
+int time_cast_interval(struct slice text, struct where_interval *out);
+const char *time_interval_filter(void);
 void time_print_date(int64_t days, struct buf *out);
 void time_print_time(int64_t usecs, struct buf *out);
 void time_print_timestamp(int64_t usecs, bool with_zone, struct buf *out);
