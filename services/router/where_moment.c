@@ -316,8 +316,8 @@ static int make_moment(const struct moment *m, enum where_type t, int64_t *out)
         }
         int64_t east = t == WT_TIMESTAMPTZ ? m->east * USECS_PER_SEC : 0;
         if (__builtin_mul_overflow(days, USECS_PER_DAY, &v) ||
-            __builtin_add_overflow(v, clock_of(m), &v) ||
-            __builtin_sub_overflow(v, east, &v) || !time_timestamp_is_valid(v))
+            __builtin_add_overflow(v, clock_of(m), &v) || __builtin_sub_overflow(v, east, &v) ||
+            !time_timestamp_is_valid(v))
                 return ERR_RANGE;
         *out = v;
         return 0;

@@ -5,27 +5,28 @@
 #include "services/router/where_moment.h"
 #include "services/router/where_text.h"
 
+/* Not `sat`: with the abbreviations of Australia it is a time zone. The other words are none in any
+ * set that comes with Postgres, and what stands for UTC does so in all. */
 static const struct moment_word words[] = {
-        {"jan", MW_MONTH, 1},     {"january", MW_MONTH, 1},  {"feb", MW_MONTH, 2},
-        {"february", MW_MONTH, 2}, {"mar", MW_MONTH, 3},      {"march", MW_MONTH, 3},
-        {"apr", MW_MONTH, 4},     {"april", MW_MONTH, 4},    {"may", MW_MONTH, 5},
-        {"jun", MW_MONTH, 6},     {"june", MW_MONTH, 6},     {"jul", MW_MONTH, 7},
-        {"july", MW_MONTH, 7},    {"aug", MW_MONTH, 8},      {"august", MW_MONTH, 8},
-        {"sep", MW_MONTH, 9},     {"sept", MW_MONTH, 9},     {"september", MW_MONTH, 9},
-        {"oct", MW_MONTH, 10},    {"october", MW_MONTH, 10}, {"nov", MW_MONTH, 11},
-        {"november", MW_MONTH, 11}, {"dec", MW_MONTH, 12},   {"december", MW_MONTH, 12},
-        {"mon", MW_DAY, 0},       {"monday", MW_DAY, 0},     {"tue", MW_DAY, 0},
-        {"tues", MW_DAY, 0},      {"tuesday", MW_DAY, 0},    {"wed", MW_DAY, 0},
-        {"weds", MW_DAY, 0},      {"wednesday", MW_DAY, 0},  {"thu", MW_DAY, 0},
-        {"thur", MW_DAY, 0},      {"thurs", MW_DAY, 0},      {"thursday", MW_DAY, 0},
-        {"fri", MW_DAY, 0},       {"friday", MW_DAY, 0},     {"sat", MW_DAY, 0},
-        {"saturday", MW_DAY, 0},  {"sun", MW_DAY, 0},        {"sunday", MW_DAY, 0},
-        {"am", MW_AM, 0},         {"pm", MW_PM, 0},          {"ad", MW_AD, 0},
-        {"bc", MW_BC, 0},         {"at", MW_IGNORED, 0},     {"on", MW_IGNORED, 0},
-        {"j", MW_JULIAN, 0},      {"jd", MW_JULIAN, 0},      {"julian", MW_JULIAN, 0},
-        {"t", MW_T, 0},           {"z", MW_UTC, 0},          {"zulu", MW_UTC, 0},
-        {"utc", MW_UTC, 0},       {"gmt", MW_UTC, 0},        {"uct", MW_UTC, 0},
-        {"ut", MW_UTC, 0},
+        {"jan", MW_MONTH, 1},       {"january", MW_MONTH, 1},  {"feb", MW_MONTH, 2},
+        {"february", MW_MONTH, 2},  {"mar", MW_MONTH, 3},      {"march", MW_MONTH, 3},
+        {"apr", MW_MONTH, 4},       {"april", MW_MONTH, 4},    {"may", MW_MONTH, 5},
+        {"jun", MW_MONTH, 6},       {"june", MW_MONTH, 6},     {"jul", MW_MONTH, 7},
+        {"july", MW_MONTH, 7},      {"aug", MW_MONTH, 8},      {"august", MW_MONTH, 8},
+        {"sep", MW_MONTH, 9},       {"sept", MW_MONTH, 9},     {"september", MW_MONTH, 9},
+        {"oct", MW_MONTH, 10},      {"october", MW_MONTH, 10}, {"nov", MW_MONTH, 11},
+        {"november", MW_MONTH, 11}, {"dec", MW_MONTH, 12},     {"december", MW_MONTH, 12},
+        {"mon", MW_DAY, 0},         {"monday", MW_DAY, 0},     {"tue", MW_DAY, 0},
+        {"tues", MW_DAY, 0},        {"tuesday", MW_DAY, 0},    {"wed", MW_DAY, 0},
+        {"weds", MW_DAY, 0},        {"wednesday", MW_DAY, 0},  {"thu", MW_DAY, 0},
+        {"thur", MW_DAY, 0},        {"thurs", MW_DAY, 0},      {"thursday", MW_DAY, 0},
+        {"fri", MW_DAY, 0},         {"friday", MW_DAY, 0},     {"saturday", MW_DAY, 0},
+        {"sun", MW_DAY, 0},         {"sunday", MW_DAY, 0},     {"am", MW_AM, 0},
+        {"pm", MW_PM, 0},           {"ad", MW_AD, 0},          {"bc", MW_BC, 0},
+        {"at", MW_IGNORED, 0},      {"on", MW_IGNORED, 0},     {"j", MW_JULIAN, 0},
+        {"jd", MW_JULIAN, 0},       {"julian", MW_JULIAN, 0},  {"t", MW_T, 0},
+        {"z", MW_UTC, 0},           {"zulu", MW_UTC, 0},       {"utc", MW_UTC, 0},
+        {"gmt", MW_UTC, 0},         {"uct", MW_UTC, 0},        {"ut", MW_UTC, 0},
 };
 
 const struct moment_word *moment_word_find(struct slice lower)
@@ -58,7 +59,7 @@ static char lower_of(char c)
         "sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 #define DAYS                                                                                       \
         "(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:s|nesday)?|thu(?:r(?:s(?:day)?)?)?|fri(?:day)?|"   \
-        "sat(?:urday)?|sun(?:day)?)"
+        "saturday|sun(?:day)?)"
 /* A point has a digit after it; other characters of ASCII are what they are. */
 #define OTHERS "[.](?=[0-9])|[\\x01--/-@[-`{-\\x7f]"
 #define ZONES  "(?:z|zulu|utc|gmt|uct|ut)(?![-+a-z/.0-9])"
@@ -66,10 +67,10 @@ static char lower_of(char c)
 const char *where_moment_filter(bool time_only)
 {
         if (time_only)
-                return "^(?:\\s*allballs\\s*|(?:" OTHERS "|(?:am|pm|at|on)(?![-a-z/.])|t(?=[0-9]+(?![-/.0-9]))|" ZONES
-                       ")*)$";
-        return "^(?:\\s*(?:-?\\s*infinity|epoch)\\s*|\\s*(?:" MONTHS
-               "(?=[-/]))?(?:" OTHERS "|(?:" MONTHS "|" DAYS
+                return "^(?:\\s*allballs\\s*|(?:" OTHERS
+                       "|(?:am|pm|at|on)(?![-a-z/.])|t(?=[0-9]+(?![-/.0-9]))|" ZONES ")*)$";
+        return "^(?:\\s*(?:-?\\s*infinity|epoch)\\s*|\\s*(?:" MONTHS "(?=[-/]))?(?:" OTHERS
+               "|(?:" MONTHS "|" DAYS
                "|am|pm|ad|bc|at|on)(?![-a-z/.])|(?<=(?:^|[^-0-9])[0-9]+-)" MONTHS
                "(?![a-z.])|(?:j|jd|julian)(?=\\s*[0-9])|t(?=[0-9])|" ZONES ")*)$";
 }
@@ -168,11 +169,13 @@ bool moment_is_judged(struct slice s, bool time_only)
                         at++;
                         continue;
                 }
-                struct slice word = take_letters(slice_of(s.p + at, s.len - at), room, sizeof(room));
+                struct slice word =
+                        take_letters(slice_of(s.p + at, s.len - at), room, sizeof(room));
                 size_t end = at + word.len;
                 const struct moment_word *w = moment_word_find(word);
                 if (!w || (end < s.len && is_letter(s.p[end])) ||
-                    (time_only && !is_of_time(w->kind)) || !word_fits(s, w, at, end, head, time_only))
+                    (time_only && !is_of_time(w->kind)) ||
+                    !word_fits(s, w, at, end, head, time_only))
                         return false;
                 at = end;
         }
@@ -213,8 +216,8 @@ static void take_digits(struct splitter *p)
 
 static void take_while(struct splitter *p, const char *marks, bool digits, bool letters)
 {
-        for (char c = peek(p); c && (strchr(marks, c) || (digits && is_digit(c)) ||
-                                     (letters && is_letter(c)));
+        for (char c = peek(p);
+             c && (strchr(marks, c) || (digits && is_digit(c)) || (letters && is_letter(c)));
              c = peek(p))
                 take(p);
 }

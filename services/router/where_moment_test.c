@@ -1,5 +1,5 @@
-/* Texts that are cast to dates, times and intervals. The values are Postgres' own, of 14 to 18; where
- * there is a database it is asked again, and whether the filter lets the text pass. */
+/* Texts that are cast to dates, times and intervals. The values are Postgres' own, of 14 to 18;
+ * where there is a database it is asked again, and whether the filter lets the text pass. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +21,8 @@ static const struct {
         {WT_DATE, " Feb-7-1997 15:23:27", "1997-02-07"},
         {WT_DATE, "Fri Feb-7-1997", NULL},
         {WT_DATE, "Friday, Feb 7 1997", "1997-02-07"},
+        {WT_TIMESTAMPTZ, "saturday feb 8 1997 z", "1997-02-08 00:00:00+00"},
+        {WT_TIMESTAMPTZ, "sat feb 8 1997", NULL},
         {WT_DATE, "7-FEB-97", "1997-02-07"},
         {WT_DATE, "February 7, 69", "2069-02-07"},
         {WT_DATE, "1997.038", "1997-02-07"},
@@ -117,7 +119,8 @@ static void check_case(PGconn *conn, size_t i)
 {
         struct buf sql;
         buf_init(&sql, WHY_MAX);
-        buf_printf(&sql, "SELECT (pg_catalog.regexp_replace($1 COLLATE \"C\", $2, 'no ', 'i'))::%.*s",
+        buf_printf(&sql,
+                   "SELECT (pg_catalog.regexp_replace($1 COLLATE \"C\", $2, 'no ', 'i'))::%.*s",
                    SLICE_FMT(where_type_name(cases[i].type)));
         struct buf pattern;
         buf_init(&pattern, WHY_MAX);
@@ -126,7 +129,8 @@ static void check_case(PGconn *conn, size_t i)
         PGresult *res = PQexecParams(conn, buf_cstr(&sql), 2, NULL, params, NULL, NULL, 0);
         bool ok = PQresultStatus(res) == PGRES_TUPLES_OK;
         if (ok != (cases[i].value != NULL) || (ok && strcmp(PQgetvalue(res, 0, 0), cases[i].value)))
-                fail_msg("%s is %s", cases[i].text, ok ? PQgetvalue(res, 0, 0) : PQerrorMessage(conn));
+                fail_msg("%s is %s", cases[i].text,
+                         ok ? PQgetvalue(res, 0, 0) : PQerrorMessage(conn));
         PQclear(res);
         buf_fini(&pattern);
         buf_fini(&sql);
@@ -134,10 +138,16 @@ static void check_case(PGconn *conn, size_t i)
 
 static void test_database(void **state)
 {
+        static const char *const sets[] = {"Default", "Australia", "India"};
         test_db_sql(*state, "SET timezone = 'UTC'; SET datestyle = 'ISO, DMY';"
                             " SET intervalstyle = 'iso_8601'");
-        for (size_t i = 0; i < N_CASES; i++)
-                check_case(*state, i);
+        for (size_t s = 0; s < sizeof(sets) / sizeof(sets[0]); s++) {
+                char sql[64];
+                snprintf(sql, sizeof(sql), "SET timezone_abbreviations = '%s'", sets[s]);
+                test_db_sql(*state, sql);
+                for (size_t i = 0; i < N_CASES; i++)
+                        check_case(*state, i);
+        }
 }
 
 int main(void)

@@ -19,8 +19,9 @@ static inline void gen_number_of(struct gen *g, uint32_t low, uint32_t high, int
 
 static inline void gen_year(struct gen *g, struct buf *out)
 {
-        static const char *const years[] = {"0",    "00",   "000",    "5874897", "5874898", "4713",
-                                            "4714", "4715", "294276", "294277",  "99999",   "10000"};
+        static const char *const years[] = {"0",       "00",     "000",   "5874897",
+                                            "5874898", "4713",   "4714",  "4715",
+                                            "294276",  "294277", "99999", "10000"};
         static const uint32_t ranges[][3] = {{1990, 2030, 4}, {1990, 2030, 4}, {1, 99, 2},
                                              {1, 9999, 4},    {100, 999, 3},   {10000, 600000, 6}};
         if (gen_chance(g, 10)) {
@@ -34,10 +35,10 @@ static inline void gen_year(struct gen *g, struct buf *out)
 static inline void gen_month_name(struct gen *g, struct buf *out)
 {
         static const char *const names[] = {
-                "jan",    "january", "Feb",       "february", "MAR",     "march", "apr",
-                "april",  "may",     "May",       "jun",      "june",    "jul",   "July",
-                "aug",    "august",  "sep",       "sept",     "October", "oct",   "nov",
-                "DEC",    "December", "november", "September", "juni",   "d",     "sepember"};
+                "jan",   "january",  "Feb",      "february",  "MAR",     "march", "apr",
+                "april", "may",      "May",      "jun",       "june",    "jul",   "July",
+                "aug",   "august",   "sep",      "sept",      "October", "oct",   "nov",
+                "DEC",   "December", "november", "September", "juni",    "d",     "sepember"};
         buf_puts(out, GEN_ONE_OF(g, names));
 }
 
@@ -61,11 +62,11 @@ static inline void gen_date_of(struct gen *g, const char *form, struct buf *out)
 static inline void gen_date_text(struct gen *g, struct buf *out)
 {
         static const char *const forms[] = {
-                "Y-M-D", "Y-M-D", "Y-M-D", "Y/M/D",  "Y.M.D",  "D-M-Y",    "D/M/Y", "D.M.Y",
-                "N D, Y", "N D Y", "D N Y", "D-N-Y", "N-D-Y",  "Y-N-D",    "Y N D", "D N, Y",
-                "N/D/Y",  "DNY",   "Y M D", "M D Y", "Y.D",    "2024MMDD", "YMMDD", "240D0D"};
-        static const char *const days[] = {"mon ", "Monday, ", "tues ", "Wed, ", "thur ",
-                                           "fri ", "SATURDAY ", "sun,", "weds "};
+                "Y-M-D",  "Y-M-D", "Y-M-D", "Y/M/D", "Y.M.D", "D-M-Y",    "D/M/Y", "D.M.Y",
+                "N D, Y", "N D Y", "D N Y", "D-N-Y", "N-D-Y", "Y-N-D",    "Y N D", "D N, Y",
+                "N/D/Y",  "DNY",   "Y M D", "M D Y", "Y.D",   "2024MMDD", "YMMDD", "240D0D"};
+        static const char *const days[] = {"mon ", "Monday, ",  "tues ", "Wed, ", "thur ",
+                                           "fri ", "SATURDAY ", "sun,",  "weds "};
         static const char *const labels[] = {"J", "j ", "jd", "julian ", "JULIAN", "Jd  "};
         static const char *const rests[] = {"", "", ".25", ".999999999", "-08", ","};
         if (gen_chance(g, 6)) {
@@ -80,9 +81,9 @@ static inline void gen_date_text(struct gen *g, struct buf *out)
 
 static inline void gen_clock_text(struct gen *g, struct buf *out)
 {
-        static const char *const odd[] = {"24:00:00", "24:00",  "23:59:60",        "23:59:60.5",
-                                          "24:00:01", "235960", "23:59:59.9999999", "12:",
-                                          "12::5",    "250000", "allballs",         "12:30:"};
+        static const char *const odd[] = {
+                "24:00:00",         "24:00", "23:59:60", "23:59:60.5", "24:00:01", "235960",
+                "23:59:59.9999999", "12:",   "12::5",    "250000",     "allballs", "12:30:"};
         static const char *const ends[] = {" am", " PM", "pm", " AM", "am"};
         uint32_t form = gen_below(g, 10);
         if (form == 0) {
@@ -105,18 +106,19 @@ static inline void gen_clock_text(struct gen *g, struct buf *out)
 
 static inline void gen_zone_text(struct gen *g, struct buf *out)
 {
-        static const char *const zones[] = {"Z",      "+02",   "-08",   "+05:30", "-03:30:15",
-                                            "+0530",  " UTC",  " gmt",  "z",      " -8",
-                                            "+15:59", "+16",   " zulu", " PST",   " Europe/Berlin",
-                                            "+1:5",   "+ 02",  " ut",   "utc+3",  " EST5EDT"};
+        static const char *const zones[] = {"Z",      "+02",  "-08",   "+05:30", "-03:30:15",
+                                            "+0530",  " UTC", " gmt",  "z",      " -8",
+                                            "+15:59", "+16",  " zulu", " PST",   " Europe/Berlin",
+                                            "+1:5",   "+ 02", " ut",   "utc+3",  " EST5EDT"};
         buf_puts(out, GEN_ONE_OF(g, zones));
 }
 
 static inline void gen_stamp_text(struct gen *g, struct buf *out)
 {
-        static const char *const words[] = {"infinity", "-infinity", "epoch", "Infinity", "now",
-                                            "today", "tomorrow", "yesterday", " -Infinity ",
-                                            "- infinity", "+infinity", "infinity BC", ""};
+        static const char *const words[] = {
+                "infinity",  "-infinity",   "epoch",     "Infinity",    "now",
+                "today",     "tomorrow",    "yesterday", " -Infinity ", "- infinity",
+                "+infinity", "infinity BC", ""};
         static const char *const ends[] = {" BC", " AD", "bc", " at", " on", "BC "};
         if (gen_chance(g, 6)) {
                 buf_puts(out, GEN_ONE_OF(g, words));
@@ -166,14 +168,26 @@ static inline void gen_iso_interval(struct gen *g, struct buf *out)
 static inline void gen_interval_text(struct gen *g, struct buf *out)
 {
         static const char *const units[] = {
-                " y",      " yr",      " years", " mon",     "mons",     " Month", " w",
-                " weeks",  " d",       "day",    " days",    " h",       " hrs",   " hour",
-                " HOURS",  " m",       " min",   " minutes", " s",       " secs",  " second",
-                " ms",     " us",      " msecs", " decade",  " century", " dec",   " qtr",
-                " microseconds", " millennia", " fortnight"};
-        static const char *const odd[] = {"1-2", "-1-2 3 4:05:06.7", "1 12:30", "12:30.5", "infinity",
-                                          "@ 5 m ago", "P0001-02-03T04:05:06", "P00010203T040506",
-                                          "1 -02:03:04", "-1 day +02:03", "5", "1.5", "PT", "P"};
+                " y",        " yr",      " years",  " mon", "mons",          " Month",
+                " w",        " weeks",   " d",      "day",  " days",         " h",
+                " hrs",      " hour",    " HOURS",  " m",   " min",          " minutes",
+                " s",        " secs",    " second", " ms",  " us",           " msecs",
+                " decade",   " century", " dec",    " qtr", " microseconds", " millennia",
+                " fortnight"};
+        static const char *const odd[] = {"1-2",
+                                          "-1-2 3 4:05:06.7",
+                                          "1 12:30",
+                                          "12:30.5",
+                                          "infinity",
+                                          "@ 5 m ago",
+                                          "P0001-02-03T04:05:06",
+                                          "P00010203T040506",
+                                          "1 -02:03:04",
+                                          "-1 day +02:03",
+                                          "5",
+                                          "1.5",
+                                          "PT",
+                                          "P"};
         if (gen_chance(g, 40)) {
                 gen_iso_interval(g, out);
                 return;

@@ -60,3 +60,40 @@ describe('as in Postgres', () => {
       expect(ids(await readShape(ctx.stack.url, { table: 'later', where, columns: 'id' }, { offset: at.offset, handle: at.handle })), 'in the log').toEqual(expected)
     })
 })
+
+describe('texts that are cast to dates and times', () => {
+  const NOTES = [
+    ['1/2/2024', '1 day 02:03'], ['Feb 1, 2024 3:04:05.6 pm', '@ 3 hours ago'], ['20240201T150405.6Z', 'P1DT2H3M'], ['2024-02-01 23:30 -02:00', '1.5 weeks'],
+    ['J2460342.25', '-1-2 3 4:05:06'], ['infinity', '90'], ['15 mar 44 BC', '00:30:15.5'], [null, null],
+  ]
+  const CASTS = [
+    "day::date = '2024-02-01'", "day::timestamp >= '2024-02-01 15:04:05'", "day::timestamptz > '2024-02-02 00:00:00+00'", "took::interval > interval '26 hours'",
+    "(day::date - 1)::text LIKE '2024%'", "coalesce(took, 'P0D')::interval < interval '1 day' OR day::timestamp < '0001-01-01 00:00:00'",
+  ]
+  const insert = async (table, from) => {
+    for (const [i, row] of NOTES.entries()) await sql(`insert into ${table} values (${from + i}, ${row.map((v) => (v === null ? 'null' : `'${v}'`)).join(', ')})`)
+  }
+
+  test('as in Postgres, in the snapshot and in the log', async () => {
+    await sql('create table noted (id int primary key, day text, took varchar(40))')
+    await insert('noted', 0)
+    const clients = CASTS.map((where) => [where, ctx.client({ table: 'noted', where })])
+    for (const [, client] of clients) await client.upToDate()
+    await insert('noted', 100)
+    await sql("update noted set day = '2 feb 2024 00:30 +1', took = '25:00' where id in (0, 101)")
+    for (const [where, client] of clients) await client.converges(ctx.db, 'noted', { where })
+  })
+
+  test('what is none, or depends on the clock or the server, is an error of its row', async () => {
+    await sql("create table vague (id int primary key, day text); insert into vague values (1, '1 Feb 2024')")
+    const query = { table: 'vague', where: "day::date >= '2024-02-01'" }
+    const client = ctx.client(query)
+    await client.upToDate()
+    await sql(`insert into vague values (2, 'today'), (3, '2024-02-01 12:00 PST'), (4, 'abc'), (5, '2/2/2024')`)
+    await client.converges(ctx.db, 'vague', { where: 'id in (1, 5)' })
+    for (const [id, text] of [[2, 'today'], [3, '2024-02-01 12:00 PST'], [4, 'abc']]) {
+      const answer = await ctx.stack.shape({ table: 'vague', where: `id = ${id} AND day::date >= '2024-02-01'`, offset: '-1' })
+      expect([answer.status, answer.json]).toEqual([500, { message: `Unexpected error while creating snapshot: invalid input syntax for type date: "not decided here: ${text}"` }])
+    }
+  })
+})
