@@ -21,6 +21,7 @@
 #include "services/router/catalog_glance.h"
 #include "services/router/catalog_query.h"
 #include "services/router/catalog_verdict.h"
+#include "services/router/power_check.h"
 #include "services/router/zone_check.h"
 
 enum { CATALOG_MAGIC = 0xca7a1061, WHY_MAX_BYTES = 1024 };
@@ -228,12 +229,14 @@ static void judge_zones(struct catalog *c, struct catalog_answer *answer)
         if (answer->status != 0 || !zones)
                 return;
         int err = connect_anew(c);
-        if (!err)
+        if (!err) {
+                where_assume_power(answer->where, power_rules_of(c->conn));
                 err = check_zones(c, zones, &other);
+        }
         if (err)
                 catalog_unreachable(answer);
         else if (other)
-                catalog_refuse_zone(answer, other->name);
+                catalog_refuse_zone(answer, other);
 }
 
 static void look_up(struct catalog *c, const struct definition *d, struct catalog_answer *answer)

@@ -6,6 +6,7 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "services/router/catalog_verdict.h"
+#include "services/router/zone.h"
 #include "services/router/clause.h"
 
 /* ---- verdicts */
@@ -64,14 +65,18 @@ void catalog_refuse_table(struct catalog_answer *a, const struct definition *d)
         buf_fini(&text);
 }
 
-void catalog_refuse_zone(struct catalog_answer *a, struct slice zone)
+void catalog_refuse_zone(struct catalog_answer *a, const struct zone *zone)
 {
         struct buf text;
         buf_init(&text, CATALOG_BODY_MAX_BYTES);
-        buf_printf(&text,
-                   "the time zone database (tzdata) of the database's host has other rules for "
-                   "\"%.*s\" than that of the router's host",
-                   SLICE_FMT(zone));
+        if (zone->power)
+                buf_puts(&text, "operator numeric ^ numeric has other digits in this version of "
+                                "Postgres");
+        else
+                buf_printf(&text,
+                           "the time zone database (tzdata) of the database's host has other rules "
+                           "for \"%.*s\" than that of the router's host",
+                           SLICE_FMT(zone->name));
         refuse(a, "where", &text);
         buf_fini(&text);
 }

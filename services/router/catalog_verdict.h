@@ -9,8 +9,10 @@ enum { CATALOG_BODY_MAX_BYTES = 8 * DEFINITION_MAX_BYTES };
 
 /* 400: the table does not exist. */
 void catalog_refuse_table(struct catalog_answer *a, const struct definition *d);
-/* 400: the clause names a time zone of which the database has other rules. */
-void catalog_refuse_zone(struct catalog_answer *a, struct slice zone);
+/* 400: the clause names a time zone of which the database has other rules; or it has numeric
+ * powers, and the database other digits. */
+struct zone;
+void catalog_refuse_zone(struct catalog_answer *a, const struct zone *zone);
 /* 400: bytes that are no definition. */
 void catalog_refuse_definition(struct catalog_answer *a);
 /* 503: the database does not answer. */

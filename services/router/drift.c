@@ -70,6 +70,8 @@ static int recompile(const struct shape *s, const struct table *now, struct wher
         SLUICE_ASSERT(err == 0);
         buf_init(&why, WHY_MAX_BYTES);
         err = clause_compile(&d, now, out, &why);
+        if (!err && *out && s->clause)
+                where_assume_power(*out, zone_set_power(s->clause->zones));
         buf_fini(&why);
         definition_fini(&d);
         return err;

@@ -24,8 +24,9 @@ static const struct {
         [GONE_UNPUBLISHED] = {"its table was taken out of the publication",
                               METRIC_GONE_UNPUBLISHED},
         [GONE_HIDDEN] = {"row-level security applies to its table", METRIC_GONE_HIDDEN},
-        [GONE_ZONE] = {"its clause has a time zone whose rules are not the database's",
-                       METRIC_GONE_ZONE},
+        [GONE_ZONE] =
+                {"its clause has a time zone, or powers, with other rules than the database's",
+                 METRIC_GONE_ZONE},
         [GONE_NO_OLD_ROW] = {"a change came without its old row (REPLICA IDENTITY is not FULL)",
                              METRIC_GONE_NO_OLD_ROW},
         [GONE_TOO_LARGE] = {"a log entry was too large", METRIC_GONE_TOO_LARGE},

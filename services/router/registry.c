@@ -185,10 +185,14 @@ static int load_view(struct registry *r, const struct shape_record *rec, const s
 }
 
 /* The log was written by the rules that its time zones had then. */
-static int judge_zones(const struct shape_record *rec, const struct where *where)
+static int judge_zones(const struct shape_record *rec, struct where *where)
 {
-        if (zone_set_print(where_zones(where)) == rec->zones)
-                return 0;
+        static const enum where_power_rules rules[] = {POWER_BY_SCALE, POWER_BY_WEIGHT};
+        for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+                where_assume_power(where, rules[i]);
+                if (zone_set_print(where_zones(where)) == rec->zones)
+                        return 0;
+        }
         log_warning("clause_refused",
                     "a shape is dropped, the rules of its time zones are others now");
         return ERR_INVAL;

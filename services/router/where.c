@@ -15,6 +15,7 @@ struct where {
         uint32_t n_columns;
         bool needs_bytewise, needs_ctype, settles_zones;
         struct zone_set zones;
+        enum where_power_rules power; /* zone_set_power() of them */
         struct where_equality *equalities;
         uint32_t n_equalities;
         struct slice sql;
@@ -102,6 +103,7 @@ static int compile(struct where *w, struct slice text, const struct table *t, co
         w->needs_bytewise = check.orders_strings;
         w->needs_ctype = check.maps_cases;
         w->zones = check.zones;
+        w->power = zone_set_power(&w->zones);
         w->settles_zones = check.settles_zones;
         where_node_optimize(w->root, &w->arena);
         w->n_equalities = where_node_equalities(w->root, &w->arena, &w->equalities);
@@ -143,7 +145,7 @@ void where_free(struct where *w)
 enum where_verdict where_eval(const struct where *w, struct row row)
 {
         struct where_scratch scratch;
-        struct where_ctx c = {.scratch = &scratch};
+        struct where_ctx c = {.scratch = &scratch, .power = w->power};
         struct where_value v;
         CHECK_OBJ(w, WHERE_MAGIC);
         SLUICE_ASSERT(row.n == w->n_columns);
@@ -177,6 +179,21 @@ const struct zone_set *where_zones(const struct where *w)
 {
         CHECK_OBJ(w, WHERE_MAGIC);
         return w->zones.n ? &w->zones : NULL;
+}
+
+enum where_power_rules where_power(const struct where *w)
+{
+        CHECK_OBJ(w, WHERE_MAGIC);
+        return w->power;
+}
+
+void where_assume_power(struct where *w, enum where_power_rules rules)
+{
+        CHECK_OBJ(w, WHERE_MAGIC);
+        if (!w->power || !rules)
+                return;
+        zone_set_power_to(&w->zones, rules);
+        w->power = rules;
 }
 
 bool where_settles_zones(const struct where *w)

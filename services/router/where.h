@@ -15,6 +15,7 @@
 #include "common/base/slice.h"
 #include "services/router/render.h"
 #include "services/router/table.h"
+#include "services/router/where_power.h"
 
 enum { WHERE_MAX_BYTES = 65536 };
 
@@ -47,6 +48,10 @@ bool where_needs_utf8_ctype(const struct where *w);
 /* The time zones that it names, of which the database must have the same rules (zone_check.h);
  * NULL: none. */
 const struct zone_set *where_zones(const struct where *w);
+/* Does it have numeric ^ numeric? Then by these rules, or others that it is told before it is
+ * shared between threads; and they are among the zones. */
+enum where_power_rules where_power(const struct where *w);
+void where_assume_power(struct where *w, enum where_power_rules rules);
 /* Was some time in such a zone settled here, so that the SQL has its value? */
 bool where_settles_zones(const struct where *w);
 /* SQL of the clause, rebuilt and fully parenthesised, constants as quoted and cast literals; equal

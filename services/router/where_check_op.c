@@ -98,6 +98,8 @@ node *ck_make_operator(struct where_check *c, struct slice name, node *l, node *
                 return NULL;
         if (!ck_take_fn(n, op))
                 return ck_refuse_operator(c, name, !l, SELECT_NO_OVERLOAD, location);
+        if (n->fn == where_num_power && !zone_set_add(&c->zones, zone_of_power(POWER_BY_WEIGHT)))
+                return ck_refuse(c, location, "too many time zones");
         n->compare = op->compare;
         n->cmp = op->is_compare ? where_cmp_of(op->left, op->right) : NULL;
         return ck_fold(c, n);

@@ -25,6 +25,9 @@ where_fn where_float_neg, where_float_abs, where_float8_pow, where_float8_sqrt;
 /* where_num_math.c */
 where_fn where_num_add, where_num_sub, where_num_mul, where_num_div, where_num_neg, where_num_abs;
 
+/* where_num_power.c; by the rules of ctx->power. */
+where_fn where_num_power;
+
 /* where_string.c */
 where_fn where_text_cat, where_text_lower, where_text_upper, where_text_like_escape;
 where_fn where_text_like, where_text_not_like, where_text_ilike, where_text_not_ilike;

@@ -3,6 +3,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
+#include "services/router/where_numvar.h"
 
 typedef struct where_num num;
 
@@ -216,24 +217,6 @@ static int64_t division_scale(const num *a, const num *b)
         return scale < MAX_DIV_SCALE ? scale : MAX_DIV_SCALE;
 }
 
-/* rest (n + 1 digits) -= divisor (n digits), as long as it goes: how often? */
-static uint8_t take_divisor(uint8_t *rest, const uint8_t *divisor, int64_t n)
-{
-        uint8_t times = 0;
-        for (;;) {
-                if (rest[0] == 0 && memcmp(rest + 1, divisor, (size_t)n) < 0)
-                        return times;
-                int borrow = 0;
-                for (int64_t i = n; i >= 1; i--) {
-                        int d = rest[i] - divisor[i - 1] - borrow;
-                        borrow = d < 0;
-                        rest[i] = (uint8_t)(d < 0 ? d + 10 : d);
-                }
-                rest[0] = (uint8_t)(rest[0] - borrow);
-                times++;
-        }
-}
-
 static void increment(uint8_t *digits, int64_t n)
 {
         for (int64_t i = n - 1; i >= 0; i--) {
@@ -267,7 +250,7 @@ static bool divide(struct where_ctx *c, const num *a, const num *b, int64_t scal
                 int64_t next = length - 1 + i;
                 memmove(rest, rest + 1, (size_t)length);
                 rest[length] = next < a->n ? a->digits[next] : 0;
-                digits[1 + i] = take_divisor(rest, b->digits, length);
+                digits[1 + i] = where_take_often(rest, b->digits, length);
         }
         /* The last digit is at place -(scale + 1). */
         if (digits[n] >= 5)

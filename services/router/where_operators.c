@@ -113,7 +113,7 @@ const struct where_operator where_operators[] = {
         SIGNS(FLOAT8, where_float_neg, where_float_abs),
         SIGNS(NUMERIC, where_num_neg, where_num_abs),
         OP("^", FLOAT8, FLOAT8, FLOAT8, where_float8_pow),
-        OP("^", NUMERIC, NUMERIC, NUMERIC, NULL),
+        OP("^", NUMERIC, NUMERIC, NUMERIC, where_num_power),
         PREFIX("|/", FLOAT8, FLOAT8, where_float8_sqrt),
         OP("||", TEXT, TEXT, TEXT, where_text_cat),
         OP("||", BYTEA, BYTEA, BYTEA, where_text_cat),

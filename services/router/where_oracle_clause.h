@@ -81,6 +81,18 @@ static inline void gen_arithmetic(struct gen *g, uint32_t column, struct buf *ou
         buf_putc(out, ')');
 }
 
+/* Half of them digit by digit. */
+static inline void gen_power(struct gen *g, struct buf *out)
+{
+        static const char *const some[] = {
+                "n",      "n2",   "0.5",  "2.0",    "-1.5", "3.0",   "n",  "10.0",
+                "0.3333", "17.0", "-2.0", "1.0001", "0.0",  "-0.25", "n2", "'NaN'::numeric",
+                "100.00", "7.25"};
+        enum { N = sizeof(some) / sizeof(some[0]) };
+        buf_printf(out, "(%s ^ %s)%s", some[gen_below(g, N)], some[gen_below(g, N)],
+                   gen_chance(g, 50) ? "::text" : "");
+}
+
 static inline void gen_string_function(struct gen *g, uint32_t column, struct buf *out)
 {
         static const char *const names[] = {"lower(",    "upper(",    "concat(",
@@ -209,7 +221,9 @@ static inline void gen_compound(struct gen *g, uint32_t column, struct buf *out)
                 g->depth--;
                 return;
         }
-        if (gen_is_kind(column, "number") && gen_chance(g, 75))
+        if (gen_is_kind(column, "number") && gen_chance(g, 10))
+                gen_power(g, out);
+        else if (gen_is_kind(column, "number") && gen_chance(g, 75))
                 gen_arithmetic(g, column, out);
         else if (gen_is_kind(column, "string"))
                 gen_string_function(g, column, out);

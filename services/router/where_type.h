@@ -8,6 +8,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/slice.h"
+#include "services/router/where_power.h"
 
 /* Each type: name of pg_type, oid, oid of its array, category (pg_type.typcategory), preferred. The
  * categories and the preferred types are what Postgres resolves overloads by. */
@@ -165,7 +166,8 @@ struct where_ctx {
         const char *error;       /* static text, set by whoever returns false */
         enum where_type result;  /* of the function that is being called */
         const struct zone *zone; /* that it is called with; NULL: none with a name */
-        uint64_t work;           /* steps of what costs more than its input is long */
+        enum where_power_rules power;
+        uint64_t work; /* steps of what costs more than its input is long */
 };
 
 /* One evaluation may cost this many steps: an error beyond, rather than a way to keep the router

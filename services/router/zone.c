@@ -91,20 +91,25 @@ static uint64_t print_of(struct slice name, const struct tzif *r)
         return print | 1;
 }
 
+static struct zone *keep(struct slice name, const struct tzif *rules)
+{
+        struct zone *z = mem_new(struct zone);
+        z->name = slice_dup(name);
+        z->rules = *rules;
+        z->print = print_of(name, rules);
+        hmap_put(&known.by_name, z->name, z);
+        return z;
+}
+
 static int load(struct slice name, struct zone **out)
 {
         struct tzif rules;
-        if (hmap_count(&known.by_name) >= ZONE_MAX)
+        if (hmap_count(&known.by_name) >= ZONE_MAX - ZONE_POWERS)
                 return ERR_LIMIT;
         int err = load_rules(name, &rules);
         if (err)
                 return err;
-        struct zone *z = mem_new(struct zone);
-        z->name = slice_dup(name);
-        z->rules = rules;
-        z->print = print_of(name, &rules);
-        hmap_put(&known.by_name, z->name, z);
-        *out = z;
+        *out = keep(name, &rules);
         return 0;
 }
 
@@ -121,6 +126,20 @@ int zone_find(struct slice name, const struct zone **out)
         if (!err)
                 *out = z;
         return err;
+}
+
+const struct zone *zone_of_power(enum where_power_rules rules)
+{
+        const struct tzif none = {0};
+        struct slice name = rules == POWER_BY_WEIGHT ? SLICE_LIT("numeric ^ numeric, by weight")
+                                                     : SLICE_LIT("numeric ^ numeric, by scale");
+        pthread_mutex_lock(&known.lock);
+        struct zone *z = hmap_find(&known.by_name, name);
+        if (!z)
+                z = keep(name, &none);
+        z->power = rules;
+        pthread_mutex_unlock(&known.lock);
+        return z;
 }
 
 static int64_t seconds_from_1970(int64_t usecs)
@@ -169,6 +188,27 @@ bool zone_set_add(struct zone_set *s, const struct zone *z)
                 return false;
         s->zones[s->n++] = z;
         return true;
+}
+
+static uint32_t find_power(const struct zone_set *s)
+{
+        uint32_t i = 0;
+        while (s && i < s->n && s->zones[i]->power == POWER_UNKNOWN)
+                i++;
+        return i;
+}
+
+enum where_power_rules zone_set_power(const struct zone_set *s)
+{
+        uint32_t i = find_power(s);
+        return s && i < s->n ? s->zones[i]->power : POWER_UNKNOWN;
+}
+
+void zone_set_power_to(struct zone_set *s, enum where_power_rules rules)
+{
+        uint32_t i = find_power(s);
+        SLUICE_ASSERT(i < s->n);
+        s->zones[i] = zone_of_power(rules);
 }
 
 /* In whatever order the clause names them. */

@@ -4,6 +4,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
+#include "services/router/power_check.h"
 
 /* In seconds from 1970; beyond LAST some to_timestamp() would round. */
 #define FIRST        INT64_C(-210000000000)
@@ -126,8 +127,8 @@ static int ask_database(PGconn *conn, const struct pgwait *w, const char *const 
         return 0;
 }
 
-int zone_check(PGconn *conn, const struct pgwait *w, const struct zone *z, bool *agrees,
-               char state[6], struct buf *why)
+static int check_rules(PGconn *conn, const struct pgwait *w, const struct zone *z, bool *agrees,
+                       char state[6], struct buf *why)
 {
         struct question utc, local;
         struct buf name;
@@ -144,4 +145,11 @@ int zone_check(PGconn *conn, const struct pgwait *w, const struct zone *z, bool 
         question_fini(&local);
         buf_fini(&name);
         return err;
+}
+
+int zone_check(PGconn *conn, const struct pgwait *w, const struct zone *z, bool *agrees,
+               char state[6], struct buf *why)
+{
+        return z->power ? power_check(conn, w, z->power, agrees, state, why)
+                        : check_rules(conn, w, z, agrees, state, why);
 }

@@ -15,8 +15,8 @@
 #include "services/router/pgwait.h"
 #include "services/router/zone.h"
 
-/* One statement, of some ten milliseconds; *agrees is also false when the database does not know
- * the zone. Errors as pgwait_exec(). */
+/* One statement, of some ten milliseconds, of powers as well (power_check.h); *agrees is also false
+ * when the database does not know the zone. Errors as pgwait_exec(). */
 int zone_check(PGconn *conn, const struct pgwait *w, const struct zone *z, bool *agrees,
                char state[6], struct buf *why);
 

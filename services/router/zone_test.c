@@ -17,6 +17,7 @@
 #include "services/router/where_time.h"
 #include "services/router/where_time_fn.h"
 #include "services/router/zone.h"
+#include "services/router/power_check.h"
 #include "services/router/zone_check.h"
 
 enum { DEADLINE_MS = 60000, VALUES_MAX = 100000, TEXT_MAX = 1 << 24 };
@@ -223,6 +224,35 @@ static void test_agrees(void **state)
                         fail_msg("%s: the database has other rules", names[i]);
 }
 
+/* Powers of numerics: one of the rules is the server's. */
+static void test_power(void **state)
+{
+        test_db_sql(*state, "SET timezone = 'UTC'");
+        assert_int_equal(pgwait_adopt(*state), 0);
+        enum where_power_rules rules = power_rules_of(*state);
+        assert_true(ask(*state, zone_of_power(rules)));
+        assert_false(ask(
+                *state, zone_of_power(rules == POWER_BY_SCALE ? POWER_BY_WEIGHT : POWER_BY_SCALE)));
+}
+
+/* A set has the rules that it is told, and another print with others. */
+static void test_power_in_sets(void **state)
+{
+        struct zone_set s = {0};
+        (void)state;
+        assert_int_equal(zone_set_power(&s), POWER_UNKNOWN);
+        assert_true(zone_set_add(&s, find(names[0])));
+        assert_true(zone_set_add(&s, zone_of_power(POWER_BY_WEIGHT)));
+        assert_int_equal(zone_set_power(&s), POWER_BY_WEIGHT);
+        uint64_t print = zone_set_print(&s);
+        zone_set_power_to(&s, POWER_BY_SCALE);
+        assert_int_equal(zone_set_power(&s), POWER_BY_SCALE);
+        assert_true(zone_set_print(&s) != print);
+        zone_set_power_to(&s, POWER_BY_WEIGHT);
+        assert_true(zone_set_print(&s) == print);
+        assert_true(zone_set_has(&s, find(names[0])));
+}
+
 /* ---- other rules, in a directory of our own */
 
 static size_t read_whole(const char *path, char *out, size_t max)
@@ -352,6 +382,8 @@ int main(void)
                 cmocka_unit_test(test_sets),
                 cmocka_unit_test_setup_teardown(test_dense, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(test_extremes, setup, test_db_teardown),
+                cmocka_unit_test_setup_teardown(test_power, setup, test_db_teardown),
+                cmocka_unit_test(test_power_in_sets),
                 cmocka_unit_test_setup_teardown(test_agrees, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(test_differs, setup, test_db_teardown),
         };
