@@ -45,6 +45,24 @@ const struct where_operator *ck_choose(struct where_check *c, struct slice name,
         return (*r = ck_coerce(c, *r, op->right)) ? op : NULL;
 }
 
+/* The digits are known when the server's version is: Postgres would settle a power of constants,
+ * and what it decides, before. */
+static bool note_power(struct where_check *c, const node *n)
+{
+        const node *l = n->args[0], *r = n->args[1];
+        bool is_null =
+                (l->kind == ND_CONST && l->value.null) || (r->kind == ND_CONST && r->value.null);
+        if (is_null)
+                return true;
+        if (l->kind == ND_CONST && r->kind == ND_CONST)
+                return ck_refuse(
+                               c, n->location,
+                               "numeric ^ numeric of constants is not supported in this context") !=
+                       NULL;
+        return zone_set_add(&c->zones, zone_of_power(POWER_BY_WEIGHT)) ||
+               ck_refuse(c, n->location, "too many time zones") != NULL;
+}
+
 /* In the rebuilt SQL: what a constant was made from is not there any more. */
 static bool is_c_in_sql(const node *n)
 {
@@ -98,8 +116,8 @@ node *ck_make_operator(struct where_check *c, struct slice name, node *l, node *
                 return NULL;
         if (!ck_take_fn(n, op))
                 return ck_refuse_operator(c, name, !l, SELECT_NO_OVERLOAD, location);
-        if (n->fn == where_num_power && !zone_set_add(&c->zones, zone_of_power(POWER_BY_WEIGHT)))
-                return ck_refuse(c, location, "too many time zones");
+        if (n->fn == where_num_power && !note_power(c, n))
+                return NULL;
         n->compare = op->compare;
         n->cmp = op->is_compare ? where_cmp_of(op->left, op->right) : NULL;
         return ck_fold(c, n);

@@ -82,7 +82,7 @@ static bool is_settled(const node *n, const node **value)
                         return true;
                 }
         }
-        return constant && n->fn != where_num_power; /* whose digits the server's version tells */
+        return constant;
 }
 
 /* COALESCE, when what comes before its first constant that is not NULL is NULL. */
@@ -135,7 +135,9 @@ node *ck_fold(struct where_check *c, node *n)
         if (where_type_is_array(n->type) && !value->value.null &&
             !where_array_fits(&ctx, value->value.array))
                 return ck_refuse(c, n->location, ctx.error);
-        return where_value_is_readable(n->type, &value->value) ? value : n;
+        if (!where_value_is_readable(n->type, &value->value))
+                return ck_refuse(c, n->location, "timestamp out of range");
+        return value;
 }
 
 /* ---- coercion */

@@ -49,7 +49,10 @@ static var decimal_of(struct where_ctx *c, int whole, int tenths)
         int16_t *digits = where_alloc(c->scratch, 2 * sizeof(*digits));
         digits[0] = (int16_t)(whole ? whole : tenths * 1000);
         digits[1] = (int16_t)(tenths * 1000);
-        return (var){.n = whole && tenths ? 2 : 1, .weight = whole ? 0 : -1, .dscale = 1, .digits = digits};
+        return (var){.n = whole && tenths ? 2 : 1,
+                     .weight = whole ? 0 : -1,
+                     .dscale = 1,
+                     .digits = digits};
 }
 
 /* ---- e^x */

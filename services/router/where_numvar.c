@@ -136,7 +136,8 @@ struct numvar numvar_round(struct where_ctx *c, struct numvar v, int rscale)
                 return (struct numvar){.dscale = rscale, .digits = v.digits};
         if (keep >= v.n * NUMVAR_DIGITS)
                 return r;
-        int groups = (keep + NUMVAR_DIGITS - 1) / NUMVAR_DIGITS, rest = groups * NUMVAR_DIGITS - keep;
+        int groups = (keep + NUMVAR_DIGITS - 1) / NUMVAR_DIGITS,
+            rest = groups * NUMVAR_DIGITS - keep;
         int up = decimal(&v, keep) >= 5 ? powers[rest] : 0;
         r.digits = digits_of(c, groups + 1);
         r.n = groups + 1;

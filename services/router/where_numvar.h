@@ -15,8 +15,8 @@ struct numvar {
         int16_t *digits; /* in the evaluation's scratch, never changed */
 };
 
-/* False is an error, in c->error; `out` may be one of the operands. Results are rounded half away from zero, to `rscale` digits
- * after the point (which may be negative). */
+/* False is an error, in c->error; `out` may be one of the operands. Results are rounded half away
+ * from zero, to `rscale` digits after the point (which may be negative). */
 struct numvar numvar_of(struct where_ctx *c, const struct where_num *n);
 struct numvar numvar_of_int(struct where_ctx *c, int v);
 bool numvar_put(struct where_ctx *c, const struct numvar *v, struct where_num *out);

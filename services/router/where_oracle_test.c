@@ -227,8 +227,6 @@ static void test_oracle(void **state)
 static const char *const edges[] = {
         /* rounded to the first moment behind the range, which Postgres has but does not read */
         "greatest(ts, '294276-12-31 23:59:59.999999')::timestamp(0) > '294276-12-31 23:59:59'",
-        "'294276-12-31 23:59:59.999999'::timestamp(0) > ts",
-        "'{\"294276-12-31 23:59:59.999999\",NULL}'::timestamptz(0)[] = ARRAY[tz]",
         "greatest(ts, '294276-12-31 23:59:59.999999')::timestamp(3) = tz",
         "greatest(ts, '294276-12-31 23:59:59.999999')::timestamp(3)::timestamptz = tz",
         "greatest(tz, '294276-12-31 23:59:59.999999+00')::timestamptz(5)::timestamp = ts",
@@ -238,12 +236,13 @@ static const char *const edges[] = {
         "greatest(ts, '294276-12-31 23:59:59.999999')::timestamp(0)::text = '294277-01-01 "
         "00:00:00'",
         /* all digits of powers count */
-        "(2.5 ^ 3.0)::text = '15.6250000000000000' OR (2.5 ^ 3.0)::text = '15.625000000000000'",
-        "(2 ^ 0.5)::text = '1.4142135623730950'",
+        "(greatest(n2 * 0, 2.5) ^ 3.0)::text = '15.6250000000000000'",
+        "(greatest(n2 * 0, 2) ^ 0.5)::text = '1.4142135623730950'",
         "(n2 ^ n)::text > '1'",
-        "(0.001 ^ 20.0) > 0",
+        "greatest(n2 * 0, 0.001) ^ 20.0 > 0",
         "(n ^ -2.5) BETWEEN 0 AND 10",
-        "(1.000001 ^ 1000000.0)::text = '2.7182804693193769'",
+        "(greatest(n2 * 0, 1.000001) ^ 1000000.0)::text = '2.7182804693193769'",
+        "NULL ^ 2.0 IS NULL",
 };
 
 static void test_edges(void **state)
