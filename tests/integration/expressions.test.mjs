@@ -24,7 +24,7 @@ const CLAUSES = {
     "t LIKE '%o%'", "t LIKE '_ne'", "t NOT LIKE '%e%'", "t LIKE 'three\\%'", "t LIKE '%\\_2'", "t LIKE 'a%c'", "t ILIKE 'tW%'", "t NOT ILIKE '%O%'",
     'n IS NULL', 'n IS NOT NULL', 'b', 'NOT b', 'b IS TRUE', 'b IS NOT TRUE', 'b IS UNKNOWN', 'b IS NOT FALSE', 'n IS DISTINCT FROM 3', 'n IS NOT DISTINCT FROM NULL',
     'n > 0 AND b', 'n > 0 OR b', 'NOT (n > 0 AND b)', 'n = 1 OR n = 2 AND b', 'NOT b OR n IS NULL',
-    'n + 1 = 3', 'n - 1 > 0', 'n * 2 = 6', 'n / 2 = 1', '-n = 4', 'n - 2 * 2 = 2', 'n & 2 = 2', 'n | 1 = 3', 'n # 1 = 2', '~ n = -4', '@ n = 4', 'n ^ 2 = 9', "(m ^ 2.0)::text <> '2.25'", 'm ^ -1.5 < 1', '|/ (f * f) > 1',
+    'n + 1 = 3', 'n - 1 > 0', 'n * 2 = 6', 'n / 2 = 1', '-n = 4', 'n - 2 * 2 = 2', 'n & 2 = 2', 'n | 1 = 3', 'n # 1 = 2', '~ n = -4', '@ n = 4', 'n ^ 2 = 9', "(m ^ 2.0)::text <> '2.25'", '(@ m) ^ 1.5 < 4', '|/ (f * f) > 1',
     'big > 5000000000', 'big = -1', 'n < big', 'f = 0.0', 'f > 1', "f = 'NaN'", 'm = 1.5', 'm < n', 'm <> 0',
     "t = 'one'", "t <> 'one'", "t < 'b'", "t || 'x' = 'onex'", "lower(t) = 'two_2'", "upper(t) = 'ONE'", "coalesce(t, 'none') = 'none'", 'greatest(n, 2) = 2', 'least(n, id) = 3',
     "d = '2024-01-31'", "d > '2024-01-15'", "d + 1 = '2024-03-01'", "ts >= '2024-01-31 10:00:00'", "tz < '2024-02-01 00:00:00+00'", "ts + interval '1 month' = '2024-02-29 10:00:00'",

@@ -99,6 +99,21 @@ describe('the same rules', () => {
     expect(await refusal(ctx.stack, query)).toEqual(refused(OTHER('EST')))
     expect((await ctx.stack.shape(kept)).status).toBe(200)
   })
+
+  // What digits they have is a rule of the server's version, and kept with the shape.
+  test('a shape with powers of numerics goes on after a restart', async () => {
+    await sql("create table powers (id int primary key, n numeric); insert into powers values (1, 1.5), (2, 200)")
+    const query = { table: 'powers', where: `(n ^ 3.0)::text LIKE '3.375%' OR n ^ 0.5 > 20` }
+    const client = ctx.client(query)
+    await client.upToDate()
+    const before = await endOf(ctx.stack, query)
+    await ctx.stack.stop()
+    await ctx.stack.launch()
+    await ctx.stack.ready()
+    await sql('insert into powers values (3, 1.50), (4, 401), (5, 400)')
+    await client.converges(ctx.db, 'powers', { where: query.where })
+    expect((await endOf(ctx.stack, query)).handle).toBe(before.handle)
+  })
 })
 
 describe('files of our own', () => {
