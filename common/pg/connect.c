@@ -19,6 +19,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/pg/kept.h"
 
 /* ---- connection strings */
 
@@ -401,6 +402,8 @@ int pg_connect(const struct pg_options *o, PGconn **out, enum pg_failure *failur
         PQsetNoticeReceiver(conn, ignore_notice, NULL);
         err = finish_connecting(conn, o->connect_timeout_s);
         if (!err) {
+                if (o->kind == PG_NORMAL && !o->pooled)
+                        pg_kept_begin(conn);
                 *out = conn;
                 return 0;
         }

@@ -5,6 +5,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
+#include "common/pg/kept.h"
 
 /* ---- errors */
 
@@ -83,15 +84,30 @@ static bool succeeded(const PGresult *res)
         return false;
 }
 
+static PGresult *exec_params(PGconn *conn, const char *sql, int n, const char *const *params)
+{
+        char name[PG_KEPT_NAME_BYTES];
+        bool is_new;
+        if (!pg_kept_find(conn, sql, name, &is_new))
+                return PQexecParams(conn, sql, n, NULL, params, NULL, NULL, 0);
+        if (is_new) {
+                PGresult *res = PQprepare(conn, name, sql, n, NULL);
+                if (!res || !succeeded(res))
+                        return res;
+                PQclear(res);
+                pg_kept_add(conn, sql);
+        }
+        return PQexecPrepared(conn, name, n, params, NULL, NULL, 0);
+}
+
 /* Parameters need the extended protocol, which replication connections do not speak; without any
  * the simple one does for both. */
 int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *params, PGresult **out,
             char state[6], struct buf *why)
 {
         SLUICE_ASSERT(conn && sql && n_params >= 0 && why);
-        PGresult *res = n_params == 0
-                                ? PQexec(conn, sql)
-                                : PQexecParams(conn, sql, n_params, NULL, params, NULL, NULL, 0);
+        PGresult *res =
+                n_params == 0 ? PQexec(conn, sql) : exec_params(conn, sql, n_params, params);
         if (res && succeeded(res)) {
                 if (out)
                         *out = res;

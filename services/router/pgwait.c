@@ -7,6 +7,7 @@
 #include "common/base/assert.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/pg/kept.h"
 #include "common/pg/pg.h"
 
 enum { GATHER_NS = 500000, LONG_COPY_BYTES = 64 << 10 };
@@ -152,21 +153,45 @@ static int explain(PGconn *conn, const PGresult *res, char state[6], struct buf 
         return PQstatus(conn) == CONNECTION_OK ? ERR_DB : ERR_CLOSED;
 }
 
+/* One message and all that comes back: the last result, or the first failure. */
+static int collect(PGconn *conn, const struct pgwait *w, int sent, PGresult **res)
+{
+        int err = sent ? pgwait_flush(conn, w) : ERR_CLOSED;
+        if (!err)
+                err = pgwait_results(conn, w, res);
+        if (!err && !*res)
+                err = ERR_CLOSED;
+        if (!err && is_failure(*res))
+                err = ERR_DB;
+        return err;
+}
+
+static int run_with_params(PGconn *conn, const struct pgwait *w, const char *sql, int n,
+                           const char *const *params, PGresult **res)
+{
+        char name[PG_KEPT_NAME_BYTES];
+        bool is_new;
+        if (!pg_kept_find(conn, sql, name, &is_new))
+                return collect(conn, w,
+                               PQsendQueryParams(conn, sql, n, NULL, params, NULL, NULL, 0), res);
+        if (is_new) {
+                int err = collect(conn, w, PQsendPrepare(conn, name, sql, n, NULL), res);
+                if (err)
+                        return err;
+                PQclear(*res);
+                *res = NULL;
+                pg_kept_add(conn, sql);
+        }
+        return collect(conn, w, PQsendQueryPrepared(conn, name, n, params, NULL, NULL, 0), res);
+}
+
 int pgwait_exec(PGconn *conn, const struct pgwait *w, const char *sql, int n_params,
                 const char *const *params, PGresult **out, char state[6], struct buf *why)
 {
         SLUICE_ASSERT(conn && w && sql && n_params >= 0 && why);
         PGresult *res = NULL;
-        int sent = n_params == 0
-                           ? PQsendQuery(conn, sql)
-                           : PQsendQueryParams(conn, sql, n_params, NULL, params, NULL, NULL, 0);
-        int err = sent ? pgwait_flush(conn, w) : ERR_CLOSED;
-        if (!err)
-                err = pgwait_results(conn, w, &res);
-        if (!err && !res)
-                err = ERR_CLOSED;
-        if (!err && is_failure(res))
-                err = ERR_DB;
+        int err = n_params == 0 ? collect(conn, w, PQsendQuery(conn, sql), &res)
+                                : run_with_params(conn, w, sql, n_params, params, &res);
         if (err == ERR_DB || err == ERR_CLOSED)
                 err = explain(conn, res, state, why);
         else if (err)
