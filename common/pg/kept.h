@@ -1,7 +1,8 @@
 /* Statements that a session keeps. What Sluice asks of the catalogs takes Postgres ten times as
  * long to plan as to run; a statement with parameters is prepared the first time a session runs it.
- * Not behind a pooler, where the next transaction may have another session. For pg.c and for whoever
- * sends statements without blocking; a connection and what is kept for it belong to one thread. */
+ * Not behind a pooler, where the next transaction may have another session. For pg.c and for
+ * whoever sends statements without blocking; a connection and what is kept for it belong to one
+ * thread. */
 #ifndef COMMON_PG_KEPT_H
 #define COMMON_PG_KEPT_H
 

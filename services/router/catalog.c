@@ -1,7 +1,8 @@
 /* One thread asks, because a look-up is one short statement and rare: definitions are cached by the
- * edges and shapes live long. What a waiting client must not suffer from is a database that does
- * not answer. So every statement has a deadline on this side, and when no connection can be made
- * everybody who waits is told at once instead of one by one. */
+ * edges and shapes live long, and one look answers all who wait for the same table. What a waiting
+ * client must not suffer from is a database that does not answer. So every statement has a deadline
+ * on this side, and when no connection can be made everybody who waits is told at once instead of
+ * one by one. */
 #include "services/router/catalog.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ enum {
         IDLE_CLOSE_MS = 30000,
         WATCH_SLICE = 500, /* oids asked for in one statement */
         SEEN_SPARE = 1000,
+        ALIKE_MAX = 256, /* requests that are looked through for others of the same table */
         FRESH_MS = 10000,
         GLANCE_REST = 4,        /* so many times as long as a glance takes, none follows */
         GLANCE_FAILED_MS = 5000 /* after one that failed */
@@ -239,11 +241,10 @@ static void judge_zones(struct catalog *c, struct catalog_answer *answer)
                 catalog_refuse_zone(answer, other);
 }
 
-static void look_up(struct catalog *c, const struct definition *d, struct catalog_answer *answer)
+/* `err`, `state`, `table`: what the look at its table has brought. */
+static void judge(struct catalog *c, const struct definition *d, int err, const char *state,
+                  const struct table *table, struct catalog_answer *answer)
 {
-        char state[6] = "";
-        struct table *table = NULL;
-        int err = find_table(c, d, &table, state);
         if (err == ERR_NOTFOUND || is_bad_name(err, state)) {
                 catalog_refuse_table(answer, d);
                 return;
@@ -254,13 +255,11 @@ static void look_up(struct catalog *c, const struct definition *d, struct catalo
         }
         catalog_judge(d, table, answer);
         judge_zones(c, answer);
-        table_forget_labels(table);
-        if (answer->status == 0) {
-                seen_of(c, table->oid)->fresh_until_ms = clock_mono_ms() + FRESH_MS;
-                answer->table = table;
-        } else {
-                table_free(table);
-        }
+        if (answer->status != 0)
+                return;
+        seen_of(c, table->oid)->fresh_until_ms = clock_mono_ms() + FRESH_MS;
+        answer->table = table_dup(table);
+        table_forget_labels(answer->table);
 }
 
 static void answer_request(struct request *r, struct catalog_answer *answer)
@@ -300,18 +299,67 @@ static void refuse_waiting(struct catalog *c)
         }
 }
 
+/* Those that wait for the same table, in the order in which they came: one look answers them all,
+ * because it is taken after they came. Not those that come meanwhile. */
+static void take_alike(struct catalog *c, const struct definition *d, struct list *alike)
+{
+        uint32_t looked = 0;
+        pthread_mutex_lock(&c->lock);
+        for (struct list *n = c->queue.next, *next; n != &c->queue && looked < ALIKE_MAX;
+             n = next) {
+                struct definition other;
+                next = n->next;
+                looked++;
+                if (definition_decode(LIST_OBJ(n, struct request, node)->definition, &other) != 0)
+                        continue;
+                if (slice_eq(other.schema, d->schema) && slice_eq(other.table, d->table)) {
+                        list_remove(n);
+                        list_push_back(alike, n);
+                        c->n_queue--;
+                }
+                definition_fini(&other);
+        }
+        pthread_mutex_unlock(&c->lock);
+}
+
+static void serve_alike(struct catalog *c, const struct definition *first, struct list *requests)
+{
+        char state[6] = "";
+        struct table *table = NULL;
+        int err = find_table(c, first, &table, state);
+        for (struct list *n; (n = list_pop_front(requests));) {
+                struct request *r = LIST_OBJ(n, struct request, node);
+                struct catalog_answer answer;
+                struct definition d;
+                catalog_answer_init(&answer);
+                int decoded = definition_decode(r->definition, &d);
+                SLUICE_ASSERT(decoded == 0);
+                judge(c, &d, err, state, table, &answer);
+                definition_fini(&d);
+                answer_request(r, &answer);
+        }
+        table_free(table);
+}
+
 static void serve(struct catalog *c, struct request *r)
 {
         struct catalog_answer answer;
         struct definition d;
-        catalog_answer_init(&answer);
-        if (definition_decode(r->definition, &d) != 0) {
+        struct list requests;
+        /* who is answered frees the request, and d borrows from it */
+        struct slice definition = slice_dup(r->definition);
+        if (definition_decode(definition, &d) != 0) {
+                catalog_answer_init(&answer);
                 catalog_refuse_definition(&answer);
+                answer_request(r, &answer);
         } else {
-                look_up(c, &d, &answer);
+                list_init(&requests);
+                list_push_back(&requests, &r->node);
+                take_alike(c, &d, &requests);
+                serve_alike(c, &d, &requests);
                 definition_fini(&d);
         }
-        answer_request(r, &answer);
+        mem_free((void *)(uintptr_t)definition.p);
 }
 
 /* ---- the reconciler */

@@ -58,14 +58,19 @@ static struct catalog *open_catalog(const char *url, uint32_t timeout_ms)
         return c;
 }
 
+static void request_definition(struct catalog *c, const struct definition *d, struct waiter *w)
+{
+        struct buf bytes;
+        buf_init(&bytes, 4096);
+        definition_encode(&bytes, d);
+        catalog_request(c, buf_slice(&bytes), on_answer, w);
+        buf_fini(&bytes);
+}
+
 static void request(struct catalog *c, struct slice schema, struct slice name, struct waiter *w)
 {
         struct definition d = {.schema = schema, .table = name};
-        struct buf bytes;
-        buf_init(&bytes, 4096);
-        definition_encode(&bytes, &d);
-        catalog_request(c, buf_slice(&bytes), on_answer, w);
-        buf_fini(&bytes);
+        request_definition(c, &d, w);
 }
 
 #define WAITER                                                                                     \
@@ -325,6 +330,44 @@ static void stuck_statement(void **state)
         catalog_close(c);
 }
 
+/* Requests that wait for one table are answered by one look, each by itself. */
+static void requests_alike(void **state)
+{
+        enum { N = 4 };
+        struct slice id = SLICE_LIT("id");
+        struct definition asked[N] = {
+                {.table = SLICE_LIT("alike")},
+                {.table = SLICE_LIT("alike"), .where = SLICE_LIT("n = 5")},
+                {.table = SLICE_LIT("unlike")},
+                {.table = SLICE_LIT("alike"), .has_columns = true, .columns = &id, .n_columns = 1}};
+        struct waiter stuck = WAITER, w[N] = {WAITER, WAITER, WAITER, WAITER};
+        test_db_sql(*state, "create table alike (id int primary key, n int);"
+                            "create table unlike (id int primary key)");
+        struct catalog *c = open_catalog(test_db_url(), 30000);
+        test_db_sql(*state, "begin; lock table pg_catalog.pg_index in access exclusive mode");
+        request(c, SLICE_LIT(SCHEMA), SLICE_LIT("other"), &stuck);
+        while (test_db_number(*state, "select count(*) from pg_locks where not granted") == 0)
+                ;
+        for (int i = 0; i < N; i++) {
+                asked[i].schema = SLICE_LIT(SCHEMA);
+                request_definition(c, &asked[i], &w[i]);
+        }
+        test_db_sql(*state, "rollback");
+        for (int i = 0; i < N; i++)
+                await_answers(&w[i], 1);
+        for (int i = 0; i < N; i++) {
+                assert_int_equal(w[i].answer.status, 0);
+                assert_true(slice_eq(w[i].answer.table->name, asked[i].table));
+                assert_true(!w[i].answer.where == (asked[i].where.len == 0));
+                assert_int_equal(w[i].answer.n_columns, i < 2 ? 2 : 1);
+                catalog_answer_fini(&w[i].answer);
+        }
+        await_answers(&stuck, 1);
+        assert_int_equal(stuck.answer.status, 400);
+        catalog_answer_fini(&stuck.answer);
+        catalog_close(c);
+}
+
 /* ---- partitions */
 
 static const struct tree_link *link_of(struct catalog *c, const struct table *t, const char *child)
@@ -547,6 +590,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(name_with_nul, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(survives_a_lost_connection, setup,
                                                 test_db_teardown),
+                cmocka_unit_test_setup_teardown(requests_alike, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(partitions, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(inheritance, setup, test_db_teardown),
                 cmocka_unit_test_setup_teardown(reconciler, setup, test_db_teardown),
