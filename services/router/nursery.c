@@ -20,6 +20,9 @@ enum {
 struct step {
         uint64_t id;
         int err;
+        const uint64_t *ids;
+        struct snapshot_whole *whole;
+        uint32_t n;
         const struct pg_snapshot *snapshot;
         uint32_t chunk;
         struct buf *entries;
@@ -51,14 +54,20 @@ static void done_unless_wanted(struct engine *e, const struct step *s)
 static void run_hold(void *arg, struct engine *e, bool full)
 {
         struct step *s = arg;
+        uint32_t n_gone = 0;
         (void)full;
-        s->err = engine_hold(e, s->id);
-        done_unless_wanted(e, s);
+        for (uint32_t i = 0; i < s->n; i++) {
+                if (engine_hold(e, s->ids[i]) == 0)
+                        continue;
+                engine_job_done(e, s->ids[i]);
+                n_gone++;
+        }
+        s->err = n_gone == s->n ? ERR_CANCELLED : 0;
 }
 
-static int on_hold(void *arg, uint64_t id)
+static int on_hold(void *arg, const uint64_t *ids, uint32_t n)
 {
-        struct step s = {.id = id};
+        struct step s = {.ids = ids, .n = n};
         return call(arg, run_hold, &s);
 }
 
@@ -103,6 +112,32 @@ static int on_end(void *arg, uint64_t id, uint32_t chunk)
 {
         struct step s = {.id = id, .chunk = chunk};
         return call(arg, run_end, &s);
+}
+
+static void run_whole(void *arg, struct engine *e, bool full)
+{
+        struct step *s = arg;
+        (void)full;
+        for (uint32_t i = 0; i < s->n; i++) {
+                struct snapshot_whole *w = &s->whole[i];
+                w->err = engine_begin(e, w->shape_id, s->snapshot);
+                if (!w->err)
+                        w->err = engine_rows(e, w->shape_id, 0, w->entries, false);
+                if (!w->err)
+                        w->err = engine_end(e, w->shape_id, 0);
+                if (w->err != ERR_AGAIN)
+                        engine_job_done(e, w->shape_id);
+        }
+}
+
+static void on_whole(void *arg, const struct pg_snapshot *snapshot, struct snapshot_whole *shapes,
+                     uint32_t n)
+{
+        struct nursery *nursery = arg;
+        struct step s = {.snapshot = snapshot, .whole = shapes, .n = n};
+        int err = writer_call(nursery->writer, run_whole, &s);
+        for (uint32_t i = 0; err && i < n; i++)
+                shapes[i].err = ERR_CANCELLED;
 }
 
 static void run_failed(void *arg, struct engine *e, bool full)
@@ -205,6 +240,7 @@ struct snapshot_sink nursery_sink(struct nursery *n)
                                       .begin = on_begin,
                                       .rows = on_rows,
                                       .end = on_end,
+                                      .whole = on_whole,
                                       .failed = on_failed,
                                       .ensure_table = on_ensure_table};
 }

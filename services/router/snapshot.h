@@ -1,7 +1,7 @@
 /* Initial snapshots: a pool of workers with one connection each takes shapes from a fair queue,
  * copies them in a repeatable-read transaction, renders the rows and hands them to the writer in
  * bounded batches (docs/architecture.md, "Creating a shape"; invariant
- * I2). */
+ * I2). When many wait, small shapes of one table share a transaction (snapshot_group.h). */
 #ifndef SERVICES_ROUTER_SNAPSHOT_H
 #define SERVICES_ROUTER_SNAPSHOT_H
 
@@ -39,12 +39,20 @@ struct snapshot_failure {
         uint32_t retry_after_s;
 };
 
+/* All of a small shape, snapshot-end included. */
+struct snapshot_whole {
+        uint64_t shape_id;
+        struct buf *entries; /* one chunk; the contents are taken */
+        int err;             /* the verdict: 0; ERR_AGAIN as for begin(); ERR_CANCELLED: gone */
+};
+
 /* The writer's side. All are called on worker threads, may block for back-pressure, and return
  * ERR_CANCELLED when the shape is gone: the worker then stops at once. */
 struct snapshot_sink {
         void *arg;
-        /* From a batch boundary on, hold what arrives for this shape (step 3). */
-        int (*hold)(void *arg, uint64_t shape_id);
+        /* From a batch boundary on, hold what arrives for these shapes (step 3). ERR_CANCELLED: all
+         * are gone. */
+        int (*hold)(void *arg, const uint64_t *shape_ids, uint32_t n);
         /* Judge the snapshot (steps 5, 6). ERR_AGAIN: a routed transaction is not visible in it:
          * take another. After 0 the shape is started. */
         int (*begin)(void *arg, uint64_t shape_id, const struct pg_snapshot *s);
@@ -53,6 +61,10 @@ struct snapshot_sink {
         int (*rows)(void *arg, uint64_t shape_id, uint32_t chunk, struct buf *entries, bool closes);
         /* All is written, snapshot-end included, the last chunk being `chunk`. */
         int (*end)(void *arg, uint64_t shape_id, uint32_t chunk);
+        /* Begin, rows and end of each: the transaction in which they were read has been committed.
+         */
+        void (*whole)(void *arg, const struct pg_snapshot *s, struct snapshot_whole *shapes,
+                      uint32_t n);
         void (*failed)(void *arg, uint64_t shape_id, const struct snapshot_failure *f);
         /* Ask ingest to publish the table (REQ ensure_table); blocks. 0, or an error with *failure
          * filled (body in `body`). */

@@ -59,10 +59,11 @@ static void changed(struct sink *s)
         pthread_mutex_unlock(&s->lock);
 }
 
-static int on_hold(void *arg, uint64_t shape_id)
+static int on_hold(void *arg, const uint64_t *shape_ids, uint32_t n)
 {
         struct sink *s = arg;
-        assert_int_equal(shape_id, SHAPE);
+        assert_int_equal(n, 1);
+        assert_int_equal(shape_ids[0], SHAPE);
         pthread_mutex_lock(&s->lock);
         s->n_holds++;
         changed(s);
@@ -649,9 +650,11 @@ static void cancel_queued_job(void **state)
         await(&e.sink, &e.sink.blocked);
         struct snapshot_job job = {.shape_id = SHAPE + 1, .projection = e.projection};
         assert_int_equal(snapshot_submit(e.pool, &job), 0);
+        job.shape_id++;
         assert_int_equal(snapshot_submit(e.pool, &job), 0);
         assert_int_equal(snapshot_submit(e.pool, &job), ERR_AGAIN);
         snapshot_cancel(e.pool, SHAPE + 1);
+        snapshot_cancel(e.pool, SHAPE + 2);
         pthread_mutex_lock(&e.sink.lock);
         e.sink.block_rows = false;
         changed(&e.sink);
@@ -692,8 +695,8 @@ static void close_while_running(void **state)
                     "create table t (id int primary key, v text); insert into t values (1, 'x')");
         open_env(&e, *state, "t", 1 << 20);
         submit(&e, "pg_sleep(62) is not null", false);
-        submit(&e, "", false);
         await(&e.sink, &e.sink.started);
+        submit(&e, "", false);
         close_env(&e);
         assert_false(e.sink.failed || e.sink.ended);
 }

@@ -30,7 +30,7 @@ enum {
         WHY_MAX_BYTES = 16 * 1024
 };
 
-static int ensure_table(struct run *run)
+int run_ensure_table(struct run *run)
 {
         const struct snapshot_sink *sink = run->reader->sink;
         struct snapshot_failure failure = {0};
@@ -78,13 +78,25 @@ static int get_snapshot(struct run *run)
         return err;
 }
 
+static int check_table(struct run *run)
+{
+        struct table *now = NULL;
+        int err = run_look_at_table(run, &now);
+        if (!err && !run_still_fits(run->job->projection, now)) {
+                trouble_refetch(&run->trouble);
+                err = ERR_NOTFOUND;
+        }
+        table_free(now);
+        return err;
+}
+
 static int run_steps(struct run *run)
 {
-        int err = ensure_table(run);
+        int err = run_ensure_table(run);
         if (!err)
                 err = get_snapshot(run);
         if (!err)
-                err = run_check_table(run);
+                err = check_table(run);
         if (!err)
                 err = run_read_rows(run);
         run_close_transaction(run);

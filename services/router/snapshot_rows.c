@@ -10,7 +10,7 @@
 #include "services/router/cutter.h"
 #include "services/router/snapshot_run.h"
 
-enum { SQL_MAX_BYTES = 4 * 1024 * 1024 };
+enum { SQL_MAX_BYTES = 4 * 1024 * 1024, WHOLE_MAX_BYTES = 256 * 1024 };
 
 struct rows {
         struct run *run;
@@ -19,6 +19,7 @@ struct rows {
         struct change_value *values; /* one row, by table column */
         uint32_t *columns;           /* field -> table column */
         uint32_t n_fields;
+        bool whole; /* all of it is to stay in `entries`, or is too much */
 };
 
 static void rows_init(struct rows *rows, struct run *run)
@@ -78,7 +79,7 @@ static void start_entry(struct rows *rows)
         uint32_t batch = rows->run->reader->options->batch_bytes;
         if (rows->entries.len > 0)
                 buf_putc(&rows->entries, ',');
-        else
+        else if (!rows->whole)
                 buf_reserve(&rows->entries, batch + batch / 4);
 }
 
@@ -100,6 +101,8 @@ static int add_row(struct rows *rows, char *line, size_t len)
         if (buf_status(&rows->entries) != 0)
                 return unexpected(run, ERR_LIMIT, SLICE_LIT("row is too large"));
         bool closes = cutter_add(&rows->cutter, rows->entries.len - before);
+        if (rows->whole)
+                return closes || rows->entries.len >= WHOLE_MAX_BYTES ? ERR_LIMIT : 0;
         if (closes || rows->entries.len >= run->reader->options->batch_bytes)
                 return flush_rows(rows, closes);
         return 0;
@@ -166,8 +169,10 @@ static int receive_rows(struct rows *rows, struct pgwait *w, uint64_t started_ms
                                                     : o->first_row_timeout_ms);
                 if (!line)
                         return 0;
-                w->deadline_ms = PGWAIT_NO_DEADLINE;
-                w->silence_ms = o->silence_ms;
+                if (!rows->whole) {
+                        w->deadline_ms = PGWAIT_NO_DEADLINE;
+                        w->silence_ms = o->silence_ms;
+                }
                 err = add_row(rows, line, len);
                 PQfreemem(line);
                 if (err)
@@ -200,13 +205,18 @@ static int copy_rows(struct rows *rows)
         return finish_copy(run, err, started_ms);
 }
 
-static int put_snapshot_end(struct rows *rows)
+static void put_snapshot_end(struct rows *rows)
+{
+        const struct pg_snapshot *s = &rows->run->snapshot;
+        start_entry(rows);
+        render_snapshot_end(s->xmin, s->xmax, s->xip, s->n_xip, &rows->entries);
+}
+
+static int end_rows(struct rows *rows)
 {
         struct run *run = rows->run;
         const struct snapshot_sink *sink = run->reader->sink;
-        const struct pg_snapshot *s = &run->snapshot;
-        start_entry(rows);
-        render_snapshot_end(s->xmin, s->xmax, s->xip, s->n_xip, &rows->entries);
+        put_snapshot_end(rows);
         int err = flush_rows(rows, false);
         if (!err)
                 err = run_sink_said(run,
@@ -224,7 +234,24 @@ int run_read_rows(struct run *run)
         if (!err)
                 err = run_commit(run);
         if (!err)
-                err = put_snapshot_end(&rows);
+                err = end_rows(&rows);
+        rows_fini(&rows);
+        return err;
+}
+
+int run_read_whole(struct run *run, struct buf *out)
+{
+        struct rows rows;
+        int err = 0;
+        rows_init(&rows, run);
+        rows.whole = true;
+        if (!run->job->only_end)
+                err = copy_rows(&rows);
+        if (!err) {
+                put_snapshot_end(&rows);
+                buf_put_slice(out, buf_slice(&rows.entries));
+                err = buf_status(out) != 0 ? ERR_LIMIT : 0;
+        }
         rows_fini(&rows);
         return err;
 }

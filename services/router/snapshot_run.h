@@ -18,15 +18,25 @@ struct run {
         struct buf why; /* for the log: what the database said last */
         struct pg_snapshot snapshot;
         bool in_transaction;
-        bool gone; /* a callback has returned ERR_CANCELLED */
+        bool gone;            /* a callback has returned ERR_CANCELLED */
+        uint64_t deadline_ms; /* for all of it, by clock_mono_ms(); 0: none */
 };
+
+/* ---- snapshot_read.c */
+
+int run_ensure_table(struct run *run);
 
 /* ---- snapshot_txn.c */
 
+/* BEGIN, LOCK TABLE. */
+int run_open_transaction(struct run *run);
+int run_take_snapshot(struct run *run);
 /* BEGIN, LOCK TABLE, hold, snapshot, begin. */
 int run_try_snapshot(struct run *run);
-/* Whether the table is still what the shape believes, seen from inside the transaction. */
-int run_check_table(struct run *run);
+/* The table as seen from inside the transaction; *now is the caller's. */
+int run_look_at_table(struct run *run, struct table **now);
+/* Whether it is still what a shape believes. */
+bool run_still_fits(const struct projection *p, const struct table *now);
 /* After 0 no crash of the database can undo what the snapshot saw: only then may it be said to be
  * complete. */
 int run_commit(struct run *run);
@@ -46,5 +56,7 @@ int run_sink_said(struct run *run, int err);
 
 /* The rows, the commit, snapshot-end. */
 int run_read_rows(struct run *run);
+/* Rows and snapshot-end of a small shape; *out was made by buf_init(). ERR_LIMIT: it is none. */
+int run_read_whole(struct run *run, struct buf *out);
 
 #endif

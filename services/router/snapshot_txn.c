@@ -19,8 +19,10 @@ enum {
 
 struct pgwait run_wait_ms(const struct run *run, uint64_t ms)
 {
-        return (struct pgwait){.deadline_ms = clock_mono_ms() + ms,
-                               .wake_fd = run->reader->wake_fd};
+        uint64_t deadline_ms = clock_mono_ms() + ms;
+        if (run->deadline_ms && run->deadline_ms < deadline_ms)
+                deadline_ms = run->deadline_ms;
+        return (struct pgwait){.deadline_ms = deadline_ms, .wake_fd = run->reader->wake_fd};
 }
 
 /* Asks the server to stop, too: a statement that waits would not notice that its client has left.
@@ -114,7 +116,7 @@ static int begin_and_lock(struct run *run)
 }
 
 /* A connection that was idle may have died unnoticed; then a new one is tried, once. */
-static int open_transaction(struct run *run)
+int run_open_transaction(struct run *run)
 {
         bool reused = run->reader->conn != NULL;
         int err = reused ? 0 : connect_database(run);
@@ -190,7 +192,7 @@ static void put_take_snapshot(const struct run *run, struct buf *sql)
         buf_fini(&name);
 }
 
-static int take_snapshot(struct run *run)
+int run_take_snapshot(struct run *run)
 {
         PGresult *res = NULL;
         struct buf sql;
@@ -232,11 +234,11 @@ static int judge_snapshot(struct run *run)
 int run_try_snapshot(struct run *run)
 {
         const struct snapshot_sink *sink = run->reader->sink;
-        int err = open_transaction(run);
+        int err = run_open_transaction(run);
         if (!err)
-                err = run_sink_said(run, sink->hold(sink->arg, run->job->shape_id));
+                err = run_sink_said(run, sink->hold(sink->arg, &run->job->shape_id, 1));
         if (!err)
-                err = take_snapshot(run);
+                err = run_take_snapshot(run);
         if (!err)
                 err = judge_snapshot(run);
         if (err)
@@ -261,7 +263,7 @@ static bool same_key(const struct table *a, const struct table *b)
         return true;
 }
 
-static bool still_fits(const struct projection *p, const struct table *now)
+bool run_still_fits(const struct projection *p, const struct table *now)
 {
         const struct table *then = projection_table(p);
         if (then->oid != now->oid || !same_key(then, now))
@@ -276,21 +278,17 @@ static bool still_fits(const struct projection *p, const struct table *now)
         return true;
 }
 
-int run_check_table(struct run *run)
+int run_look_at_table(struct run *run, struct table **now)
 {
         struct pgwait w = run_wait_ms(run, SNAPSHOT_STATEMENT_TIMEOUT_MS);
-        struct table *now = NULL;
         char state[6] = "";
         uint64_t started_ms = clock_mono_ms();
         buf_reset(&run->why);
         int err = catalog_query_name(run->reader->conn, &w, run->table->schema, run->table->name,
-                                     &now, state, &run->why);
+                                     now, state, &run->why);
         if (err && err != ERR_NOTFOUND)
                 return run_statement_failed(run, err, state, started_ms);
-        if (!err && !still_fits(run->job->projection, now))
-                err = ERR_NOTFOUND;
         if (err)
                 trouble_refetch(&run->trouble);
-        table_free(now);
         return err;
 }

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { useStack } from './lib/fixture.mjs'
 import { deadlineMs, until } from './lib/wait.mjs'
+import { writer } from './lib/writer.mjs'
 
 const ctx = useStack()
 
@@ -157,5 +158,26 @@ describe('initial sync', () => {
     writing = false
     await work
     for (const client of clients) await client.converges(ctx.db, 'busy')
+  })
+
+  // Shapes that wait for one table share a transaction: each must be as exact as if it had had its own.
+  test('many shapes of one table are made at once, and writes go on', async () => {
+    const groups = 120
+    await ctx.db.sql('create table crowd (id serial primary key, grp int, v int)')
+    await ctx.db.sql(`insert into crowd (grp, v) select n % ${groups}, n from generate_series(1, 6000) n`)
+    const statements = [
+      (n) => `insert into crowd (grp, v) values (${n % groups}, ${n}); delete from crowd where id = ${n}`,
+      (n) => `update crowd set grp = (grp + 1) % ${groups}, v = v + 1 where id % 500 = ${n % 500}`,
+      (n) => `begin; update crowd set v = v + 1 where grp = ${n % groups}; select pg_sleep(0.01); commit`,
+    ]
+    const sessions = await Promise.all(statements.map(() => ctx.db.session()))
+    const writers = statements.map((statement, i) => writer((n) => sessions[i].query(statement(n))))
+    const clients = new Map()
+    for (const round of [0, 1, 2]) {
+      for (let grp = round; grp < groups; grp += 3) clients.set(grp, ctx.client({ table: 'crowd', where: `grp = ${grp}` }))
+      for (const client of clients.values()) await until(() => client.stream.isUpToDate, { what: 'shapes made under writes are up to date' })
+    }
+    for (const w of writers) await w.stop()
+    for (const [grp, client] of clients) await client.converges(ctx.db, 'crowd', { where: `grp = ${grp}` })
   })
 })
