@@ -109,15 +109,13 @@ static void hand_over(struct group *g)
         uint32_t n = 0;
         for (uint32_t i = 0; i < g->n; i++)
                 if (g->entries[i].len > 0)
-                        whole[n++] =
-                                (struct snapshot_whole){.shape_id = g->members[i].job->shape_id,
-                                                        .entries = &g->entries[i]};
+                        whole[n++] = (struct snapshot_whole){
+                                .shape_id = g->members[i].job->shape_id, .entries = &g->entries[i]};
         sink->whole(sink->arg, &g->run.snapshot, whole, n);
         for (uint32_t i = 0, at = 0; at < n; i++) {
                 if (g->members[i].job->shape_id != whole[at].shape_id)
                         continue;
-                g->members[i].fate =
-                        whole[at++].err == ERR_AGAIN ? SNAPSHOT_LATER : SNAPSHOT_ENDED;
+                g->members[i].fate = whole[at++].err == ERR_AGAIN ? SNAPSHOT_LATER : SNAPSHOT_ENDED;
         }
         mem_free(whole);
 }

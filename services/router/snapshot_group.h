@@ -4,8 +4,8 @@
  * when all is read and committed: it depends on the snapshot and on what was held, not on when it
  * is given.
  *
- * Nothing that goes wrong is told to anybody. The shape that it went wrong with is to be read alone,
- * which will say what is to be said, and the others again. For snapshot.c only. */
+ * Nothing that goes wrong is told to anybody. The shape that it went wrong with is to be read
+ * alone, which will say what is to be said, and the others again. For snapshot.c only. */
 #ifndef SERVICES_ROUTER_SNAPSHOT_GROUP_H
 #define SERVICES_ROUTER_SNAPSHOT_GROUP_H
 

@@ -190,9 +190,8 @@ static void close_env(struct env *e)
 
 static void submit_with(struct env *e, int i, const char *where, const struct projection *p)
 {
-        struct snapshot_job job = {.shape_id = (uint64_t)(FIRST + i),
-                                   .projection = p,
-                                   .where_sql = slice_cstr(where)};
+        struct snapshot_job job = {
+                .shape_id = (uint64_t)(FIRST + i), .projection = p, .where_sql = slice_cstr(where)};
         assert_int_equal(snapshot_submit(e->pool, &job), 0);
 }
 
@@ -230,7 +229,8 @@ static void expect_row(struct env *e, int i)
         assert_true(f->ended && !f->failed);
         assert_non_null(strstr(buf_cstr(&f->entries), row));
         assert_null(strstr(strstr(buf_cstr(&f->entries), row) + 1, "\"value\""));
-        assert_non_null(strstr(buf_cstr(&f->entries), "},{\"headers\":{\"control\":\"snapshot-end\""));
+        assert_non_null(
+                strstr(buf_cstr(&f->entries), "},{\"headers\":{\"control\":\"snapshot-end\""));
 }
 
 static void submit_ids(struct env *e, int from)
@@ -411,10 +411,14 @@ static int setup(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                DB_TEST(one_transaction_for_all), DB_TEST(a_large_one),
-                DB_TEST(one_fails),               DB_TEST(younger_snapshots),
-                DB_TEST(always_too_old),          DB_TEST(one_does_not_fit),
-                DB_TEST(one_is_cancelled),        DB_TEST(close_with_a_group),
+                DB_TEST(one_transaction_for_all),
+                DB_TEST(a_large_one),
+                DB_TEST(one_fails),
+                DB_TEST(younger_snapshots),
+                DB_TEST(always_too_old),
+                DB_TEST(one_does_not_fit),
+                DB_TEST(one_is_cancelled),
+                DB_TEST(close_with_a_group),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
