@@ -51,6 +51,7 @@ void notices_on_frame(struct worker *w, uint32_t index, struct slice bytes)
                 case FLOW_BROKEN:
                         edge_count(EDGE_GAPS, 1);
                         notices_doubt(w, index);
+                        upstream_ask(w->edge->upstream, index); /* it may be another process */
                         break;
                 case FLOW_TAKE:
                         break;

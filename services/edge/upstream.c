@@ -20,6 +20,7 @@ enum {
         POLL_FAST_MS = 100,
         POLL_SLOW_MS = 1000,
         POLL_TIMEOUT_MS = 2000,
+        MAX_POLLS = 4, /* of a router that are not answered yet */
         MAX_REASON = 256
 };
 
@@ -28,9 +29,12 @@ struct shard {
         uint32_t index;
         struct rpc_client *rpc;
         struct sub *sub;
-        atomic_int state; /* enum svc_state */
-        atomic_int wait;  /* index of waits[] */
-        bool polling;     /* main thread */
+        atomic_int state;  /* enum svc_state */
+        atomic_int wait;   /* index of waits[] */
+        atomic_bool asked; /* upstream_ask() is on its way to the main thread */
+        /* main thread */
+        uint32_t n_polls;         /* not answered yet */
+        uint64_t polled, applied; /* number of the last one; of the last one whose answer counted */
 };
 
 struct sink {
@@ -231,6 +235,7 @@ static void on_frame(void *arg, struct bus_msg *msg)
 
 struct poll_reply {
         struct shard *shard;
+        uint64_t number;
         enum svc_state state;
         char reason[MAX_REASON];
 };
@@ -259,8 +264,10 @@ void upstream_doubt(struct upstream *u, uint32_t shard)
 {
         SLUICE_ASSERT(shard < u->n_shards);
         int active = SVC_ACTIVE;
-        if (atomic_compare_exchange_strong(&u->shards[shard].state, &active, SVC_STARTING))
-                atomic_store_explicit(&u->shards[shard].wait, SVC_STARTING, memory_order_relaxed);
+        if (!atomic_compare_exchange_strong(&u->shards[shard].state, &active, SVC_STARTING))
+                return;
+        atomic_store_explicit(&u->shards[shard].wait, SVC_STARTING, memory_order_relaxed);
+        upstream_ask(u, shard);
 }
 
 enum svc_state upstream_state(const struct upstream *u)
@@ -317,11 +324,24 @@ static void announce(struct upstream *u, const struct poll_reply *p)
                   p->reason[0] ? ": " : "", p->reason);
 }
 
+/* False: a later one was answered already. */
+static bool is_latest(struct shard *shard, const struct poll_reply *p)
+{
+        if (p->number < shard->applied)
+                return false;
+        shard->applied = p->number;
+        return true;
+}
+
 static void on_polled(void *arg)
 {
         struct poll_reply *p = arg;
         struct upstream *u = p->shard->up;
-        p->shard->polling = false;
+        p->shard->n_polls--;
+        if (!is_latest(p->shard, p)) {
+                mem_free(p);
+                return;
+        }
         bool changed = upstream_shard_state(u, p->shard->index) != p->state;
         atomic_store_explicit(&p->shard->state, (int)p->state, memory_order_relaxed);
         atomic_store_explicit(&p->shard->wait, wait_of(p->state, p->reason), memory_order_relaxed);
@@ -336,6 +356,8 @@ static void on_polled(void *arg)
                          p->reason);
         enum svc_state all = upstream_state(u);
         svc_set_state(all, all == SVC_ACTIVE ? "" : u->reason);
+        if (changed && all != SVC_ACTIVE)
+                loop_timer_set(u->poll_timer, POLL_FAST_MS);
         mem_free(p);
 }
 
@@ -365,12 +387,14 @@ static void poll_shard(struct shard *shard)
         struct poll_reply *p = mem_new(struct poll_reply);
         union msg m = {.type = MSG_status};
         p->shard = shard;
+        p->number = ++shard->polled;
         buf_init(&request, 64);
         msg_encode(&request, &m);
-        shard->polling =
-                rpc_send(shard->rpc, buf_slice(&request), POLL_TIMEOUT_MS, on_status, p) == 0;
-        if (!shard->polling)
+        shard->n_polls++;
+        if (rpc_send(shard->rpc, buf_slice(&request), POLL_TIMEOUT_MS, on_status, p) != 0) {
+                shard->n_polls--;
                 mem_free(p);
+        }
         buf_fini(&request);
 }
 
@@ -378,10 +402,29 @@ static void on_poll_timer(void *arg)
 {
         struct upstream *u = arg;
         for (uint32_t i = 0; i < u->n_shards; i++)
-                if (!u->shards[i].polling)
+                if (u->shards[i].n_polls == 0)
                         poll_shard(&u->shards[i]);
         loop_timer_set(u->poll_timer,
                        upstream_state(u) == SVC_ACTIVE ? POLL_SLOW_MS : POLL_FAST_MS);
+}
+
+/* Main thread. One that is on its way may have been sent to a process that is no more. */
+static void on_ask(void *arg)
+{
+        struct shard *shard = arg;
+        atomic_store_explicit(&shard->asked, false, memory_order_release);
+        if (shard->up->stopping)
+                return;
+        if (shard->n_polls < MAX_POLLS)
+                poll_shard(shard);
+        loop_timer_set(shard->up->poll_timer, POLL_FAST_MS);
+}
+
+void upstream_ask(struct upstream *u, uint32_t shard)
+{
+        SLUICE_ASSERT(shard < u->n_shards);
+        if (!atomic_exchange_explicit(&u->shards[shard].asked, true, memory_order_acq_rel))
+                loop_post(u->main_loop, on_ask, &u->shards[shard]);
 }
 
 /* ---- opening and closing */

@@ -48,8 +48,10 @@ uint32_t upstream_shards(const struct upstream *u);
 /* Any thread: the worst of all routers, and of one. */
 enum svc_state upstream_state(const struct upstream *u);
 enum svc_state upstream_shard_state(const struct upstream *u, uint32_t shard);
+/* Any thread: the router's state may be another than it was, ask it at once. */
+void upstream_ask(struct upstream *u, uint32_t shard);
 /* Any thread: a router that was active when it was asked last has said that it is not; so it is
- * until it is asked again. */
+ * until it is asked again, at once. */
 void upstream_doubt(struct upstream *u, uint32_t shard);
 /* Any thread: what a client is told that has waited for this router in vain. Static. */
 const char *upstream_shard_wait(const struct upstream *u, uint32_t shard);
