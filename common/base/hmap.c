@@ -1,19 +1,57 @@
 #include "common/base/hash.h"
 #include "common/base/hmap.h"
 
+#include <string.h>
+
 #include "common/base/assert.h"
 #include "common/base/mem.h"
 
+/* Most keys are numbers: what fits into a pointer is kept in its place. */
+union hmap_key {
+        char *far; /* owned */
+        char near[sizeof(char *)];
+};
+
 struct hmap_slot {
         uint64_t hash;
-        char *key; /* NULL: never used, or dead when value is DEAD */
+        union hmap_key key;
         size_t key_len;
-        void *value;
+        void *value; /* NULL: never used; DEAD: not any more */
 };
 
 enum { FIRST_CAP = 16 };
 static char dead_marker;
 #define DEAD ((void *)&dead_marker)
+
+static bool is_near(size_t key_len)
+{
+        return key_len <= sizeof(union hmap_key);
+}
+
+static bool is_live(const struct hmap_slot *slot)
+{
+        return slot->value && slot->value != DEAD;
+}
+
+static struct slice key_of(const struct hmap_slot *slot)
+{
+        return slice_of(is_near(slot->key_len) ? slot->key.near : slot->key.far, slot->key_len);
+}
+
+static void set_key(struct hmap_slot *slot, struct slice key)
+{
+        slot->key_len = key.len;
+        if (!is_near(key.len))
+                slot->key.far = slice_dup_cstr(key);
+        else if (key.len > 0)
+                memcpy(slot->key.near, key.p, key.len);
+}
+
+static void free_key(struct hmap_slot *slot)
+{
+        if (!is_near(slot->key_len))
+                mem_free(slot->key.far);
+}
 
 void hmap_init(struct hmap *m)
 {
@@ -23,14 +61,15 @@ void hmap_init(struct hmap *m)
 void hmap_fini(struct hmap *m)
 {
         for (size_t i = 0; i < m->cap; i++)
-                mem_free(m->slots[i].key);
+                if (is_live(&m->slots[i]))
+                        free_key(&m->slots[i]);
         mem_free(m->slots);
         hmap_init(m);
 }
 
 static bool slot_is(const struct hmap_slot *slot, uint64_t hash, struct slice key)
 {
-        return slot->key && slot->hash == hash && slice_eq(slice_of(slot->key, slot->key_len), key);
+        return is_live(slot) && slot->hash == hash && slice_eq(key_of(slot), key);
 }
 
 static struct hmap_slot *find_slot(const struct hmap *m, uint64_t hash, struct slice key)
@@ -41,7 +80,7 @@ static struct hmap_slot *find_slot(const struct hmap *m, uint64_t hash, struct s
                 struct hmap_slot *slot = &m->slots[i];
                 if (slot_is(slot, hash, key))
                         return slot;
-                if (!slot->key && slot->value != DEAD)
+                if (!slot->value)
                         return NULL;
         }
 }
@@ -50,10 +89,10 @@ static void rehash(struct hmap *m, size_t cap)
 {
         struct hmap_slot *slots = mem_zalloc(cap * sizeof(*slots));
         for (size_t i = 0; i < m->cap; i++) {
-                if (!m->slots[i].key)
+                if (!is_live(&m->slots[i]))
                         continue;
                 size_t at = m->slots[i].hash & (cap - 1);
-                while (slots[at].key)
+                while (slots[at].value)
                         at = (at + 1) & (cap - 1);
                 slots[at] = m->slots[i];
         }
@@ -84,11 +123,13 @@ void *hmap_put(struct hmap *m, struct slice key, void *value)
                           : m->used * 2 > m->cap  ? m->cap * 2
                                                   : m->cap);
         size_t at = hash & (m->cap - 1);
-        while (m->slots[at].key)
+        while (is_live(&m->slots[at]))
                 at = (at + 1) & (m->cap - 1);
-        if (m->slots[at].value == DEAD)
+        slot = &m->slots[at];
+        if (slot->value == DEAD)
                 m->dead--;
-        m->slots[at] = (struct hmap_slot){hash, slice_dup_cstr(key), key.len, value};
+        *slot = (struct hmap_slot){.hash = hash, .value = value};
+        set_key(slot, key);
         m->used++;
         return NULL;
 }
@@ -99,7 +140,7 @@ void *hmap_take(struct hmap *m, struct slice key)
         if (!slot)
                 return NULL;
         void *value = slot->value;
-        mem_free(slot->key);
+        free_key(slot);
         *slot = (struct hmap_slot){.value = DEAD};
         m->used--;
         m->dead++;
@@ -110,10 +151,10 @@ void *hmap_next(const struct hmap *m, size_t *cursor, struct slice *key)
 {
         while (*cursor < m->cap) {
                 const struct hmap_slot *slot = &m->slots[(*cursor)++];
-                if (!slot->key)
+                if (!is_live(slot))
                         continue;
                 if (key)
-                        *key = slice_of(slot->key, slot->key_len);
+                        *key = key_of(slot);
                 return slot->value;
         }
         return NULL;
