@@ -126,6 +126,7 @@ void engine_close(struct engine *e)
         for (struct view *v; (v = hmap_next(&e->jobs, &cursor, NULL));)
                 view_unref(v);
         hmap_fini(&e->jobs);
+        filter_unref(e->filter);
         registry_fini(&e->shapes);
         held_fini(&e->held);
         xidset_free(e->xids);

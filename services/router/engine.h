@@ -66,13 +66,14 @@ struct engine {
         struct list staged;      /* snapshot rows */
         size_t pending_bytes, staged_bytes;
         struct shapelog_place place, committed; /* as in memory; as on disk */
-        lsn_t expected;   /* the stream that was joined must bring the transaction at place.commit
-                             again; 0: it begins after it, or has brought it */
-        struct hmap jobs; /* shape id -> view kept for its snapshot job */
-        struct buf discarded; /* ids of shapes on disk that the next commit deletes */
-        size_t n_deleted;     /* deleted shapes whose pages are not free yet */
-        struct buf notices;   /* scratch */
-        bool announced;       /* edges have been told what the next commit brings */
+        lsn_t expected; /* the stream that was joined must bring the transaction at place.commit
+                           again; 0: it begins after it, or has brought it */
+        struct filter *filter; /* of the shape that began last, NULL: none did */
+        struct hmap jobs;      /* shape id -> view kept for its snapshot job */
+        struct buf discarded;  /* ids of shapes on disk that the next commit deletes */
+        size_t n_deleted;      /* deleted shapes whose pages are not free yet */
+        struct buf notices;    /* scratch */
+        bool announced;        /* edges have been told what the next commit brings */
         struct rendering *rendering;
         struct change_reader reader;
 };

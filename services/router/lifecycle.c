@@ -224,6 +224,15 @@ static bool misses_routed(struct engine *e, const struct birth *b, const struct 
         return missed;
 }
 
+static struct filter *latest_filter(struct engine *e, const struct pg_snapshot *snapshot)
+{
+        if (!e->filter || !filter_is(e->filter, snapshot)) {
+                filter_unref(e->filter);
+                e->filter = filter_new(snapshot);
+        }
+        return e->filter;
+}
+
 int engine_begin(struct engine *e, uint64_t id, const struct pg_snapshot *snapshot)
 {
         struct shape *s = registry_find(&e->shapes, id);
@@ -234,7 +243,7 @@ int engine_begin(struct engine *e, uint64_t id, const struct pg_snapshot *snapsh
                 return ERR_AGAIN;
         }
         shape_set_state(s, SHAPE_STARTED);
-        s->filter = shape_snapshot_dup(snapshot);
+        s->filter = filter_ref(latest_filter(e, snapshot));
         s->member = snapshot->member;
         s->began_ms = clock_mono_ms();
         match_note_member(s->view->version->topic, s->member);

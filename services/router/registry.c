@@ -245,7 +245,7 @@ static void resume(struct shape *s, const struct shape_record *rec, const struct
         shape_set_state(s, SHAPE_STARTED);
         shape_set_state(s, SHAPE_COMPLETE);
         if (rec->has_filter && lsn_cmp(rec->filter.insert_lsn, applied) > 0)
-                s->filter = shape_snapshot_dup(&rec->filter);
+                s->filter = filter_new(&rec->filter);
 }
 
 static int load_shape(struct registry *r, uint64_t id, const struct shape_record *rec,

@@ -41,10 +41,7 @@ struct shape *shape_new(uint64_t id, uint64_t created_us, struct slice definitio
 
 static void drop_filter(struct shape *s)
 {
-        if (!s->filter)
-                return;
-        pg_snapshot_fini(s->filter);
-        mem_free(s->filter);
+        filter_unref(s->filter);
         s->filter = NULL;
 }
 
@@ -106,8 +103,8 @@ bool shape_skips(struct shape *s, uint32_t xid, lsn_t commit_lsn)
 {
         if (!s->filter)
                 return false;
-        if (lsn_cmp(commit_lsn, s->filter->insert_lsn) <= 0)
-                return pg_snapshot_sees(s->filter, xid);
+        if (lsn_cmp(commit_lsn, s->filter->snapshot.insert_lsn) <= 0)
+                return pg_snapshot_sees(&s->filter->snapshot, xid);
         drop_filter(s);
         return false;
 }
@@ -134,14 +131,37 @@ int shape_parse_handle(struct slice handle, uint64_t *id, uint64_t *created_us)
         return 0;
 }
 
-struct pg_snapshot *shape_snapshot_dup(const struct pg_snapshot *s)
+struct filter *filter_new(const struct pg_snapshot *s)
 {
-        struct pg_snapshot *copy = mem_new(struct pg_snapshot);
-        *copy = *s;
-        copy->xip = mem_array(s->n_xip ? s->n_xip : 1, sizeof(*copy->xip));
+        struct filter *f = mem_new(struct filter);
+        f->refs = 1;
+        f->snapshot = *s;
+        f->snapshot.xip = mem_array(s->n_xip ? s->n_xip : 1, sizeof(*s->xip));
         if (s->n_xip)
-                memcpy(copy->xip, s->xip, s->n_xip * sizeof(*copy->xip));
-        return copy;
+                memcpy(f->snapshot.xip, s->xip, s->n_xip * sizeof(*s->xip));
+        return f;
+}
+
+struct filter *filter_ref(struct filter *f)
+{
+        f->refs++;
+        return f;
+}
+
+void filter_unref(struct filter *f)
+{
+        if (!f || --f->refs > 0)
+                return;
+        pg_snapshot_fini(&f->snapshot);
+        mem_free(f);
+}
+
+bool filter_is(const struct filter *f, const struct pg_snapshot *s)
+{
+        const struct pg_snapshot *t = &f->snapshot;
+        return t->xmin == s->xmin && t->xmax == s->xmax && t->insert_lsn.v == s->insert_lsn.v &&
+               t->member == s->member && t->n_xip == s->n_xip &&
+               (s->n_xip == 0 || memcmp(t->xip, s->xip, s->n_xip * sizeof(*s->xip)) == 0);
 }
 
 /* ---- the record: a fixed head, then msgpack */
@@ -170,7 +190,7 @@ void shape_record_encode(const struct shape *s, struct buf *out)
         for (uint32_t i = 0; i < s->view->n_columns; i++)
                 wr_u64(out, s->view->columns[i]);
         wr_u64(out, s->member);
-        encode_filter(s->filter, out);
+        encode_filter(s->filter ? &s->filter->snapshot : NULL, out);
         uint64_t zones = zone_set_print(s->clause ? s->clause->zones : NULL);
         if (zones)
                 wr_u64(out, zones);

@@ -42,6 +42,12 @@ struct birth {
         uint32_t chunk, runs; /* STARTED: runs written of the chunk */
 };
 
+/* What a snapshot sees; shapes that began together share it. One thread. */
+struct filter {
+        struct pg_snapshot snapshot; /* a copy */
+        uint32_t refs;
+};
+
 struct shape {
         uint32_t magic;
         enum shape_state state;
@@ -58,8 +64,8 @@ struct shape {
         struct shape *next_same, *next_alike; /* registry: same hash of definition, of identity */
         struct alias *aliases;                /* registry */
         struct shape_tail tail;
-        struct pending *pending;    /* owned, NULL: nothing */
-        struct pg_snapshot *filter; /* owned, NULL: off. What it sees is in the snapshot already */
+        struct pending *pending; /* owned, NULL: nothing */
+        struct filter *filter;   /* a reference, NULL: off. What it sees is in the snapshot */
         uint64_t member; /* how its table was published when it began, and must be; 0: not known */
         uint64_t began_ms;   /* clock_mono_ms() when it began; 0: before this process */
         struct birth *birth; /* owned, NULL: COMPLETE or GONE */
@@ -112,6 +118,11 @@ int shape_record_head(struct slice record, struct shape_record_head *out); /* ER
 int shape_record_decode(struct slice record, struct shape_record *out);    /* ERR_CORRUPT */
 void shape_record_fini(struct shape_record *r);
 
-struct pg_snapshot *shape_snapshot_dup(const struct pg_snapshot *s);
+/* The caller's reference. */
+struct filter *filter_new(const struct pg_snapshot *s);
+struct filter *filter_ref(struct filter *f);
+/* NULL is allowed. */
+void filter_unref(struct filter *f);
+bool filter_is(const struct filter *f, const struct pg_snapshot *s);
 
 #endif
