@@ -6,6 +6,9 @@
 #include "common/obs/log.h"
 #include "common/wire/definition.h"
 
+/* What a definition and its shape cost in the maps that they are in, and the allocator for them. */
+enum { PLACES_BYTES = 320 };
+
 static void drop_answer(struct def *d)
 {
         shape_unref(d->shape);
@@ -75,7 +78,8 @@ struct def *def_get(struct worker *w, struct slice canonical)
         for (int i = 0; i < DEF_ASKS; i++)
                 list_init(&d->waiting[i]);
         hmap_put(&w->defs, d->canonical, d);
-        lru_add(&w->def_lru, &d->lru, canonical.len + sizeof(*d));
+        lru_add(&w->def_lru, &d->lru,
+                PLACES_BYTES + sizeof(*d) + sizeof(*d->shape) + 2 * canonical.len);
         evict(w);
         return d;
 }
@@ -150,11 +154,14 @@ static int take_answer(struct def *d, const struct msg_resolve_ok *m, uint64_t g
                 return ERR_FORMAT;
         }
         struct shape *shape = shapes_ref(&d->worker->shapes, m->handle, d->shard);
+        if (lru_contains(&d->lru) && m->schema.len > d->schema.len)
+                lru_grow(&d->worker->def_lru, &d->lru, m->schema.len - d->schema.len);
         drop_answer(d);
         d->shape = shape;
         d->schema = slice_dup(m->schema);
         d->started = m->started;
         d->generation = generation;
+        evict(d->worker);
         return 0;
 }
 
