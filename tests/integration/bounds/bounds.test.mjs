@@ -77,16 +77,20 @@ describe('many shapes', () => {
     }
     const makeUpTo = (count) => Promise.all(Array.from({ length: 32 }, () => make(count)))
     await makeUpTo(first) // what is there but once is not the question
-    const before = ctx.memory.now('router-0')
+    const before = ctx.memory.now('router-0'), began = Date.now()
     await makeUpTo(shapes)
+    console.log(`${Math.round(((shapes - first) / (Date.now() - began)) * 1000)} shapes made a second`)
     const each = (ctx.memory.now('router-0') - before) / (shapes - first)
     console.log(`${Math.round(each)} bytes of the router's memory for each shape`)
     expect(each).toBeLessThan(size(2048, 1024)) // of a few thousand, tables that have just grown are a large part
     const { delays } = await ctx.neighbour.during(() => ctx.sql(`insert into filtered select n, n % ${shapes} from generate_series(1, 20000) n`).then(() => pause(QUIET_MS)))
     noticedNothing(ctx.quiet, delays, `${shapes} shapes`)
-    const old = ctx.stack.pid('router-0')
+    const old = ctx.stack.pid('router-0'), killed = Date.now()
     await ctx.stack.kill('router-0')
     expect(ctx.stack.pid('router-0')).not.toBe(old)
+    const again = await request(ctx.stack.url, { query: { table: 'filtered', where: 'grp = 7', offset: '-1' } })
+    expect(again.status).toBe(200)
+    console.log(`served again ${Date.now() - killed} ms after kill -9 of the router`)
     for (const grp of [0, 1, Math.floor(shapes / 2), shapes - 1]) {
       const rows = (await readShape(ctx.stack.url, { table: 'filtered', where: `grp = ${grp}` })).flatMap((a) => a.changes)
       const [{ n }] = await ctx.sql('select count(*)::int n from filtered where grp = $1', [grp])
