@@ -101,6 +101,8 @@ typedef void sub_callback(void *arg, struct bus_msg *msg);
 int sub_open(struct sub **out, const char *url, uint32_t queue, size_t max_bytes, sub_callback *cb,
              void *arg, struct buf *why);
 /* No callback runs after it returns. */
+/* Who knows that frames are missing has the connection made anew, soon. Any thread. */
+void sub_dial_again(struct sub *s);
 void sub_close(struct sub *s);
 
 #endif

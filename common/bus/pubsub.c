@@ -146,6 +146,12 @@ int sub_open(struct sub **out, const char *url, uint32_t queue, size_t max_bytes
         return 0;
 }
 
+void sub_dial_again(struct sub *s)
+{
+        CHECK_OBJ(s, SUB_MAGIC);
+        redial_now(s->redial);
+}
+
 void sub_close(struct sub *s)
 {
         if (!s)

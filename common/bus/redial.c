@@ -31,9 +31,10 @@ struct redial {
         int wake_fd; /* written: close */
         char *url;
         atomic_int pipes;
-        int lonely;   /* looks in a row without a connection; the thread's */
-        int waited;   /* of these, since the last dialer; the thread's */
-        int patience; /* how many that one is given; the thread's */
+        atomic_bool doubted; /* redial_now() */
+        int lonely;          /* looks in a row without a connection; the thread's */
+        int waited;          /* of these, since the last dialer; the thread's */
+        int patience;        /* how many that one is given; the thread's */
         bool complained;
 };
 
@@ -41,7 +42,7 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
         struct redial *r = arg;
         (void)pipe;
-        atomic_fetch_add(&r->pipes, event == NNG_PIPE_EV_ADD_POST ? 1 : -1);
+        atomic_fetch_add(&r->pipes, event == NNG_PIPE_EV_ADD_PRE ? 1 : -1);
 }
 
 static int dial(struct redial *r)
@@ -90,7 +91,7 @@ static void look(struct redial *r)
                 r->waited++;
         }
         tell(r);
-        if (r->waited >= r->patience)
+        if (atomic_exchange(&r->doubted, false) || r->waited >= r->patience)
                 lose_patience(r);
 }
 
@@ -116,7 +117,8 @@ int redial_open(struct redial **out, nng_socket socket, const char *url, struct 
                              .patience = PATIENCE};
         r->wake_fd = eventfd(0, EFD_CLOEXEC);
         SLUICE_ASSERT(r->wake_fd >= 0);
-        int rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_pipe, r);
+        /* (a pipe that ends before it has started is removed, too, but was never ADD_POST) */
+        int rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_PRE, on_pipe, r);
         if (rv == 0)
                 rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_pipe, r);
         if (rv == 0)
@@ -128,6 +130,12 @@ int redial_open(struct redial **out, nng_socket socket, const char *url, struct 
         SLUICE_ASSERT(pthread_create(&r->thread, NULL, watch, r) == 0);
         r->running = true;
         return 0;
+}
+
+void redial_now(struct redial *r)
+{
+        CHECK_OBJ(r, REDIAL_MAGIC);
+        atomic_store(&r->doubted, true);
 }
 
 void redial_stop(struct redial *r)

@@ -13,6 +13,9 @@ struct redial;
 /* Dials in the background until redial_stop(). On failure *why has a line, and *out is what there
  * is, to be stopped and freed as ever, or NULL. */
 int redial_open(struct redial **out, nng_socket socket, const char *url, struct buf *why);
+/* Within half a second the connection, whatever NNG thinks of it, is given up for a new one. Any
+ * thread. */
+void redial_now(struct redial *r);
 /* Comes before the socket is closed. NULL is allowed. */
 void redial_stop(struct redial *r);
 /* Comes after: NNG may be in the middle of telling us of a connection until the socket is closed.

@@ -24,6 +24,7 @@ enum {
         HELLO_TIMEOUT_MS = 2000,
         ACK_TIMEOUT_MS = 3000,
         ACK_EVERY_MS = 1000, /* also when nothing moves: it says that the leader is still there */
+        SILENT_MS = 2000,    /* frames that exist and do not come are fetched */
         ACK_BATCHES = 4, /* applied; fewer wait for the next sync, a quarter of the least window */
         REPLAY_TIMEOUT_MS = 15000,
         REPLAY_BYTES = 8 << 20,
@@ -68,6 +69,8 @@ struct follow {
         size_t stash_bytes;
         bool replaying, behind; /* behind: frames are missing */
         bool peeking;           /* behind only perhaps: it is not known whether there are any */
+        uint64_t
+                unheard_ms; /* since when the leader has more, and no frame comes; 0: all is well */
         struct progress done, acked;
         lsn_t synced; /* as the syncer says */
         bool acking;
@@ -181,6 +184,17 @@ static int encode(const union msg *m, struct buf *out)
 
 /* ---- replay */
 
+/* Frames had to be fetched that should have come by themselves, though the bus knows of nothing. */
+static void dial_again(struct follow *f, struct link *link, uint64_t from)
+{
+        log_warning("stream_silent",
+                    "batches %" PRIu64 " to %" PRIu64 " of epoch %" PRIu64
+                    " did not come and were fetched: connecting to the leader again",
+                    from, f->gap.next_seq - 1, f->gap.epoch);
+        f->unheard_ms = 0;
+        sub_dial_again(link->sub);
+}
+
 static void on_replay(void *arg, int err, struct bus_msg *reply)
 {
         struct link *link = arg;
@@ -198,6 +212,7 @@ static void on_replay(void *arg, int err, struct bus_msg *reply)
         rd_init(&rd, ok ? m.replay_ok.frames : SLICE_EMPTY);
         bool peeked = ok && f->peeking;
         f->behind = f->peeking = false;
+        uint64_t from = f->gap.next_seq;
         while (!rd_at_end(&rd) && !f->behind) {
                 struct bus_frame frame;
                 struct slice bytes = rd_bytes(&rd);
@@ -207,6 +222,8 @@ static void on_replay(void *arg, int err, struct bus_msg *reply)
                         take_batch(f, batch_of_copy(frame.epoch, frame.seq, frame.body));
                 taken++;
         }
+        if (peeked && f->unheard_ms != 0 && f->gap.next_seq > from)
+                dial_again(f, link, from);
         if (taken == 0 && !peeked) {
                 seek(f, ok ? "frames that are missing are gone" : "the leader does not answer");
         } else if (!f->behind) {
@@ -250,6 +267,28 @@ static bool ack_is_due(const struct follow *f)
         return clock_mono_ms() - f->acked_ms >= ACK_EVERY_MS;
 }
 
+/* Acknowledgements travel on another connection than frames: the leader's answer says whether it
+ * has more than has come. */
+static void look_for_unheard(struct follow *f, uint64_t received)
+{
+        uint64_t now = clock_mono_ms();
+        bool idle = !f->behind && f->done.seq + 1 == f->gap.next_seq;
+        if (!idle || received <= f->done.applied.v) {
+                f->unheard_ms = 0;
+        } else if (f->unheard_ms == 0) {
+                f->unheard_ms = now;
+        } else if (now - f->unheard_ms >= SILENT_MS) {
+                f->peeking = true;
+                begin_replay(f);
+        }
+}
+
+static void take_status(struct follow *f, const struct msg_status_ok *m)
+{
+        health_leader(true, m->state, m->reason);
+        look_for_unheard(f, m->lsn);
+}
+
 static void on_ack(void *arg, int err, struct bus_msg *reply)
 {
         struct link *link = arg;
@@ -263,7 +302,7 @@ static void on_ack(void *arg, int err, struct bus_msg *reply)
                 else if (msg_decode(bus_msg_body(reply), &m) != 0 || m.type != MSG_status_ok)
                         seek(f, "the leader refuses an acknowledgement");
                 else
-                        health_leader(true, m.status_ok.state, m.status_ok.reason);
+                        take_status(f, &m.status_ok);
         }
         send_ack(f);
         pthread_mutex_unlock(&f->lock);
@@ -305,6 +344,7 @@ static void join(struct follow *f, const struct link *link, const struct msg_hel
         f->timeline = ok->timeline;
         f->joins++;
         f->acked_ms = clock_mono_ms();
+        f->unheard_ms = 0;
         struct writer_join j = {.epoch = ok->epoch,
                                 .next_seq = ok->next_seq,
                                 .system_id = ok->system_id,
@@ -380,6 +420,7 @@ static void on_frame(void *arg, struct bus_msg *msg)
         pthread_mutex_lock(&f->lock);
         bool following = f->leader >= 0;
         if (f->running && f->leader == (int)link->i) {
+                f->unheard_ms = 0;
                 bool taken = take_frame(f, msg);
                 if (f->leader >= 0 && (!taken || f->behind))
                         begin_replay(f);

@@ -6,6 +6,9 @@
  * ones are replayed. Replay has nothing, an acknowledgement is refused or unanswered, another epoch
  * appears, the writer is lost: SEEKING
  *
+ * What the bus believes of its connection is not relied upon: when the leader says that it has more
+ * and no frame comes, they are fetched as if they were missing, and the leader is dialed again.
+ *
  * Frames arrive on NNG's threads; a lock guards the state. */
 #ifndef SERVICES_ROUTER_FOLLOW_H
 #define SERVICES_ROUTER_FOLLOW_H

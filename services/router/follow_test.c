@@ -32,6 +32,7 @@ struct leader {
         uint32_t hellos, replays;
         struct msg_hello hello;
         struct msg_ack ack; /* the newest */
+        uint64_t received;  /* what acknowledgements are answered with */
         struct buf frames[16];
 };
 
@@ -101,7 +102,8 @@ static void on_call(void *arg, struct rpc_call *call)
                 l->ack = m.ack;
                 reply(call, &(union msg){.status_ok = {.type = MSG_status_ok,
                                                        .state = SVC_ACTIVE,
-                                                       .reason = SLICE_EMPTY}});
+                                                       .reason = SLICE_EMPTY,
+                                                       .lsn = l->received}});
         }
         pthread_cond_broadcast(&l->asked);
         pthread_mutex_unlock(&l->lock);
@@ -348,6 +350,33 @@ static void test_late(void **state)
         bench_close(&b);
 }
 
+/* The leader has more and nothing comes: it is fetched, and the bus connects again. */
+static void test_unheard(void **state)
+{
+        struct bench b;
+        struct leader *l = &b.leaders[0];
+        (void)state;
+        bench_open(&b);
+        lead(l, 7, 500, false);
+        wait_acked(l, 0);
+        wait_replays(l, 1);
+        publish(&b, l, 1, 1000, false);
+        publish(&b, l, 2, 1100, false);
+        pthread_mutex_lock(&l->lock);
+        l->received = 1100;
+        pthread_mutex_unlock(&l->lock);
+        wait_acked(l, 2);
+        assert_int_equal(l->ack.applied_lsn, 1100);
+        assert_int_equal(l->replays, 2);
+        /* and goes on by the new connection, or is fetched when it is not there yet */
+        publish(&b, l, 3, 1200, true);
+        pthread_mutex_lock(&l->lock);
+        l->received = 1200;
+        pthread_mutex_unlock(&l->lock);
+        wait_acked(l, 3);
+        bench_close(&b);
+}
+
 static void test_another_leader(void **state)
 {
         struct bench b;
@@ -411,6 +440,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_gaps),
                 cmocka_unit_test(test_late),
+                cmocka_unit_test(test_unheard),
                 cmocka_unit_test(test_another_leader),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
