@@ -51,18 +51,17 @@ static void done_unless_wanted(struct engine *e, const struct step *s)
                 engine_job_done(e, s->id);
 }
 
+/* The worker goes on with all of them when one is there, and reads what it was given for each. */
 static void run_hold(void *arg, struct engine *e, bool full)
 {
         struct step *s = arg;
-        uint32_t n_gone = 0;
+        uint32_t n_held = 0;
         (void)full;
-        for (uint32_t i = 0; i < s->n; i++) {
-                if (engine_hold(e, s->ids[i]) == 0)
-                        continue;
+        for (uint32_t i = 0; i < s->n; i++)
+                n_held += engine_hold(e, s->ids[i]) == 0;
+        for (uint32_t i = 0; n_held == 0 && i < s->n; i++)
                 engine_job_done(e, s->ids[i]);
-                n_gone++;
-        }
-        s->err = n_gone == s->n ? ERR_CANCELLED : 0;
+        s->err = n_held == 0 ? ERR_CANCELLED : 0;
 }
 
 static int on_hold(void *arg, const uint64_t *ids, uint32_t n)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "services/router/nursery.h"
 #include "services/router/test_engine.h"
 #include "services/router/writer.h"
 
@@ -169,10 +170,8 @@ static void join(struct bench *b, uint64_t epoch, uint64_t start, bool purge)
 
 /* ---- jobs */
 
-static void run_create(void *arg, struct engine *e, bool full)
+static struct shape *create(struct engine *e)
 {
-        uint64_t *id = arg;
-        assert_false(full);
         static const uint32_t columns[] = {0, 1};
         struct definition d = {.schema = SLICE_LIT("public"), .table = SLICE_LIT("t")};
         struct buf def;
@@ -185,6 +184,14 @@ static void run_create(void *arg, struct engine *e, bool full)
                                                                 .columns = columns,
                                                                 .n_columns = 2});
         buf_fini(&def);
+        return s;
+}
+
+static void run_create(void *arg, struct engine *e, bool full)
+{
+        uint64_t *id = arg;
+        assert_false(full);
+        struct shape *s = create(e);
         *id = s->id;
         struct pg_snapshot snapshot = {.xmin = 1000000, .xmax = 1000000};
         struct buf rows;
@@ -274,6 +281,79 @@ static void test_queue_is_bounded(void **state)
         batch_unref(batch);
         assert_true(n > 0 && n < 20);
         bench_close(&b); /* what is queued is dropped */
+}
+
+/* ---- snapshots of several shapes at once */
+
+enum { GROUP = 2 };
+
+/* Shapes that wait; all but the last `n_left` are gone before their turn. */
+struct group {
+        uint64_t ids[GROUP];
+        uint32_t n_left, n_jobs;
+};
+
+static void run_group(void *arg, struct engine *e, bool full)
+{
+        struct group *g = arg;
+        (void)full;
+        for (uint32_t i = 0; i < GROUP; i++) {
+                struct shape *s = create(e);
+                g->ids[i] = s->id;
+                if (i < GROUP - g->n_left)
+                        engine_remove(e, s, GONE_DELETED, SLICE_EMPTY);
+        }
+}
+
+static void run_count_jobs(void *arg, struct engine *e, bool full)
+{
+        struct group *g = arg;
+        (void)full;
+        g->n_jobs = (uint32_t)hmap_count(&e->jobs);
+}
+
+static uint32_t jobs(struct bench *b, struct group *g)
+{
+        assert_int_equal(writer_call(b->writer, run_count_jobs, g), 0);
+        return g->n_jobs;
+}
+
+/* What a job was given stays for as long as the worker that has it goes on, also with a shape that
+ * is gone. */
+static void test_group_keeps_its_views(void **state)
+{
+        struct bench b;
+        struct group some = {.n_left = 1}, none = {.n_left = 0};
+        struct pg_snapshot snapshot = {.xmin = 1000000, .xmax = 1000000};
+        struct snapshot_whole whole[GROUP];
+        struct buf entries[GROUP];
+        (void)state;
+        bench_open(&b, 64 << 20, 1 << 20);
+        struct nursery nursery = {.writer = b.writer};
+        struct snapshot_sink sink = nursery_sink(&nursery);
+        writer_start(b.writer);
+        join(&b, 7, 500, false);
+        assert_int_equal(writer_call(b.writer, run_group, &some), 0);
+        assert_int_equal(sink.hold(sink.arg, some.ids, GROUP), 0);
+        assert_int_equal(jobs(&b, &some), GROUP);
+        for (int i = 0; i < GROUP; i++) {
+                buf_init(&entries[i], 100);
+                buf_puts(&entries[i], "{\"end\":1}");
+                whole[i] = (struct snapshot_whole){.shape_id = some.ids[i], .entries = &entries[i]};
+        }
+        sink.whole(sink.arg, &snapshot, whole, GROUP);
+        assert_int_not_equal(whole[0].err, 0);
+        assert_int_not_equal(whole[0].err, ERR_AGAIN);
+        assert_int_equal(whole[1].err, 0);
+        assert_int_equal(jobs(&b, &some), 0);
+        for (int i = 0; i < GROUP; i++)
+                buf_fini(&entries[i]);
+
+        /* nobody is there: the worker stops */
+        assert_int_equal(writer_call(b.writer, run_group, &none), 0);
+        assert_int_equal(sink.hold(sink.arg, none.ids, GROUP), ERR_CANCELLED);
+        assert_int_equal(jobs(&b, &none), 0);
+        bench_close(&b);
 }
 
 struct seen {
@@ -376,6 +456,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_batches_and_jobs),
                 cmocka_unit_test(test_queue_is_bounded),
+                cmocka_unit_test(test_group_keeps_its_views),
                 cmocka_unit_test(test_stage),
                 cmocka_unit_test(test_full),
         };
