@@ -100,9 +100,9 @@ typedef void sub_callback(void *arg, struct bus_msg *msg);
 /* Dials in the background for ever. */
 int sub_open(struct sub **out, const char *url, uint32_t queue, size_t max_bytes, sub_callback *cb,
              void *arg, struct buf *why);
-/* No callback runs after it returns. */
 /* Who knows that frames are missing has the connection made anew, soon. Any thread. */
 void sub_dial_again(struct sub *s);
+/* No callback runs after it returns. */
 void sub_close(struct sub *s);
 
 #endif

@@ -194,24 +194,30 @@ static void test_publish(void **state)
 
 enum { SLOW_MS = 2500 };
 
+/* A publisher's side of the handshake, and one frame. */
+static void let_in_and_publish(int fd)
+{
+        static const char hello[8] = {0, 'S', 'P', 0, 0, 0x20, 0, 0};
+        struct buf frame;
+        buf_init(&frame, 1024);
+        pub_frame(&frame, 9, 1, SLICE_LIT("body"));
+        uint64_t size = htobe64(frame.len);
+        struct iovec all[] = {{(void *)(uintptr_t)hello, sizeof(hello)},
+                              {&size, sizeof(size)},
+                              {frame.p, frame.len}};
+        assert_int_equal(writev(fd, all, 3), 16 + frame.len);
+        buf_fini(&frame);
+}
+
 /* A publisher whose side of the handshake takes SLOW_MS, on every connection. */
 static void *answer_slowly(void *arg)
 {
-        static const char hello[8] = {0, 'S', 'P', 0, 0, 0x20, 0, 0};
         int listener = *(int *)arg;
         for (;;) {
                 int fd = accept(listener, NULL, NULL);
                 struct pollfd gone = {.fd = fd, .events = POLLRDHUP};
                 if (poll(&gone, 1, SLOW_MS) == 0) {
-                        struct buf frame;
-                        buf_init(&frame, 1024);
-                        pub_frame(&frame, 9, 1, SLICE_LIT("body"));
-                        uint64_t size = htobe64(frame.len);
-                        struct iovec all[] = {{(void *)(uintptr_t)hello, sizeof(hello)},
-                                              {&size, sizeof(size)},
-                                              {frame.p, frame.len}};
-                        assert_int_equal(writev(fd, all, 3), 16 + frame.len);
-                        buf_fini(&frame);
+                        let_in_and_publish(fd);
                         poll(&gone, 1, -1);
                         close(fd);
                         return NULL;
@@ -303,6 +309,49 @@ static void test_all_dialers_lose_patience_at_once(void **state)
         buf_fini(&why);
 }
 
+/* ---- a connection over which nothing comes any more */
+
+static void *publish_to_the_second(void *arg)
+{
+        static const char hello[8] = {0, 'S', 'P', 0, 0, 0x20, 0, 0};
+        int listener = *(int *)arg, deaf = accept(listener, NULL, NULL);
+        assert_int_equal(write(deaf, hello, sizeof(hello)), sizeof(hello));
+        int fd = accept(listener, NULL, NULL);
+        let_in_and_publish(fd);
+        struct pollfd gone = {.fd = fd, .events = POLLRDHUP};
+        poll(&gone, 1, -1);
+        close(fd);
+        close(deaf);
+        return NULL;
+}
+
+static void test_sub_dials_again(void **state)
+{
+        (void)state;
+        struct inbox in = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1, 0};
+        char url[64];
+        int listener = listen_somewhere(url);
+        pthread_t thread;
+        struct sub *s;
+        struct buf why;
+        buf_init(&why, 1024);
+        assert_int_equal(pthread_create(&thread, NULL, publish_to_the_second, &listener), 0);
+        assert_int_equal(sub_open(&s, url, 64, 1 << 20, on_frame, &in, &why), 0);
+        uint64_t end = clock_mono_ms() + 60000;
+        pthread_mutex_lock(&in.mutex);
+        while (in.next == 1) { /* what it says before there is a connection means nothing */
+                struct timespec soon = {.tv_sec = time(NULL) + 2};
+                assert_true(clock_mono_ms() < end);
+                sub_dial_again(s);
+                pthread_cond_timedwait(&in.changed, &in.mutex, &soon);
+        }
+        pthread_mutex_unlock(&in.mutex);
+        sub_close(s);
+        pthread_join(thread, NULL);
+        close(listener);
+        buf_fini(&why);
+}
+
 static void test_frames(void **state)
 {
         (void)state;
@@ -331,6 +380,7 @@ int main(void)
                 cmocka_unit_test(test_publish),
                 cmocka_unit_test(test_slow_handshake),
                 cmocka_unit_test(test_all_dialers_lose_patience_at_once),
+                cmocka_unit_test(test_sub_dials_again),
                 cmocka_unit_test(test_frames),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,6 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
-#include "common/bus/tls.h"
 
 /* NNG's default is a second; a peer that restarts should be found at once (stack.md's measurements:
  * 53 ms). */
@@ -46,22 +45,6 @@ int bus_setup(nng_socket s, size_t max_bytes)
                 rv = nng_socket_set_ms(s, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
         if (rv == 0)
                 rv = nng_socket_set_ms(s, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
-        return bus_err(rv);
-}
-
-int bus_listen(nng_socket s, const char *url, struct buf *why)
-{
-        nng_listener listener;
-        int err = tls_check_url(url, why);
-        if (err)
-                return err;
-        int rv = nng_listener_create(&listener, s, url);
-        if (rv == 0)
-                rv = tls_listener(listener, url);
-        if (rv == 0)
-                rv = nng_listener_start(listener, 0);
-        if (rv != 0)
-                buf_printf(why, "cannot listen at %s: %s", url, nng_strerror(rv));
         return bus_err(rv);
 }
 

@@ -18,8 +18,6 @@ struct bus_msg {
 int bus_err(int nng_error);
 /* Sets the options that every socket has (receive limit, reconnect times). */
 int bus_setup(nng_socket s, size_t max_bytes);
-/* Starts to listen at `url`; on failure *why has a line. */
-int bus_listen(nng_socket s, const char *url, struct buf *why);
 /* A message with a copy of both parts; asserts memory. */
 nng_msg *bus_copy(struct slice front, struct slice rest);
 /* Takes the message; one reference. */

@@ -8,6 +8,7 @@
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/bus/listening.h"
 #include "common/bus/nng.h"
 #include "common/bus/redial.h"
 #include "common/wire/msg.h"
@@ -17,6 +18,7 @@
 struct pub {
         uint32_t magic;
         nng_socket socket;
+        struct listening *listening;
 };
 
 struct sub {
@@ -36,15 +38,15 @@ int pub_open(struct pub **out, const char *url, uint32_t queue, struct buf *why)
         struct pub *p = mem_new(struct pub);
         p->magic = PUB_MAGIC;
         int err = bus_err(nng_pub0_open(&p->socket));
-        if (err == 0) {
-                err = bus_err(nng_socket_set_int(p->socket, NNG_OPT_SENDBUF, (int)queue));
-                if (err == 0)
-                        err = bus_listen(p->socket, url, why);
-                if (err != 0)
-                        nng_close(p->socket);
-        }
         if (err != 0) {
                 mem_free(p);
+                return err;
+        }
+        err = bus_err(nng_socket_set_int(p->socket, NNG_OPT_SENDBUF, (int)queue));
+        if (err == 0)
+                err = listening_open(&p->listening, p->socket, url, nng_sub0_open, why);
+        if (err != 0) {
+                pub_close(p);
                 return err;
         }
         *out = p;
@@ -56,7 +58,9 @@ void pub_close(struct pub *p)
         if (!p)
                 return;
         CHECK_OBJ(p, PUB_MAGIC);
+        listening_stop(p->listening);
         nng_close(p->socket);
+        listening_free(p->listening);
         p->magic = 0;
         mem_free(p);
 }

@@ -91,7 +91,10 @@ static void look(struct redial *r)
                 r->waited++;
         }
         tell(r);
-        if (atomic_exchange(&r->doubted, false) || r->waited >= r->patience)
+        bool doubted = atomic_exchange(&r->doubted, false) && r->lonely == 0;
+        if (doubted)
+                log_warning("bus_silent", "nothing comes from %s: connecting again", r->url);
+        if (doubted || r->waited >= r->patience)
                 lose_patience(r);
 }
 

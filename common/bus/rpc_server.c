@@ -6,11 +6,13 @@
 #include <nng/nng.h>
 
 #include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
 #include <stdatomic.h>
 
 #include "common/base/assert.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "common/bus/listening.h"
 #include "common/bus/nng.h"
 
 enum { SERVER_MAGIC = 0x5e7e0001, CALL_MAGIC = 0xca110001 };
@@ -29,6 +31,7 @@ struct rpc_call {
 struct rpc_server {
         uint32_t magic;
         nng_socket socket;
+        struct listening *listening;
         rpc_handler *handler;
         void *arg;
         _Atomic bool closing;
@@ -101,7 +104,7 @@ int rpc_server_open(struct rpc_server **out, const char *url, uint32_t concurren
         if (err == 0)
                 err = open_slots(s, concurrency);
         if (err == 0)
-                err = bus_listen(s->socket, url, why);
+                err = listening_open(&s->listening, s->socket, url, nng_req0_open, why);
         if (err != 0) {
                 rpc_server_close(s);
                 return err;
@@ -118,7 +121,9 @@ void rpc_server_close(struct rpc_server *s)
                 return;
         CHECK_OBJ(s, SERVER_MAGIC);
         atomic_store(&s->closing, true);
+        listening_stop(s->listening);
         nng_close(s->socket);
+        listening_free(s->listening);
         for (uint32_t i = 0; i < s->n_slots; i++)
                 nng_aio_stop(s->slots[i].aio);
         for (uint32_t i = 0; i < s->n_slots; i++) {

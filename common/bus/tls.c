@@ -141,6 +141,21 @@ int tls_dialer(nng_dialer dialer, const char *url)
         return rv;
 }
 
+int tls_dialer_to_self(nng_dialer dialer, const char *url)
+{
+        if (!starts_with(url, SCHEME))
+                return 0;
+        nng_tls_config *c = NULL;
+        int rv = config_new(&c, NNG_TLS_MODE_CLIENT);
+        if (rv == 0)
+                rv = nng_tls_config_auth_mode(c, NNG_TLS_AUTH_MODE_NONE);
+        if (rv == 0)
+                rv = nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, c);
+        if (c)
+                nng_tls_config_free(c);
+        return rv;
+}
+
 int tls_listener(nng_listener listener, const char *url)
 {
         if (!starts_with(url, SCHEME))
