@@ -135,9 +135,10 @@ const struct zone *zone_of_power(enum where_power_rules rules)
                                                      : SLICE_LIT("numeric ^ numeric, by scale");
         pthread_mutex_lock(&known.lock);
         struct zone *z = hmap_find(&known.by_name, name);
-        if (!z)
+        if (!z) { /* others read it without the lock */
                 z = keep(name, &none);
-        z->power = rules;
+                z->power = rules;
+        }
         pthread_mutex_unlock(&known.lock);
         return z;
 }
