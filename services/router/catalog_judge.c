@@ -6,8 +6,8 @@
 #include "common/base/err.h"
 #include "common/base/mem.h"
 #include "services/router/catalog_verdict.h"
-#include "services/router/zone.h"
 #include "services/router/clause.h"
+#include "services/router/zone.h"
 
 /* ---- verdicts */
 

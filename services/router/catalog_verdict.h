@@ -3,6 +3,7 @@
 #define SERVICES_ROUTER_CATALOG_VERDICT_H
 
 #include "services/router/catalog.h"
+#include "services/router/zone.h"
 
 /* Names in a message come from a definition, so this is more than any needs. */
 enum { CATALOG_BODY_MAX_BYTES = 8 * DEFINITION_MAX_BYTES };
@@ -11,7 +12,6 @@ enum { CATALOG_BODY_MAX_BYTES = 8 * DEFINITION_MAX_BYTES };
 void catalog_refuse_table(struct catalog_answer *a, const struct definition *d);
 /* 400: the clause names a time zone of which the database has other rules; or it has numeric
  * powers, and the database other digits. */
-struct zone;
 void catalog_refuse_zone(struct catalog_answer *a, const struct zone *zone);
 /* 400: bytes that are no definition. */
 void catalog_refuse_definition(struct catalog_answer *a);

@@ -181,12 +181,6 @@ const struct zone_set *where_zones(const struct where *w)
         return w->zones.n ? &w->zones : NULL;
 }
 
-enum where_power_rules where_power(const struct where *w)
-{
-        CHECK_OBJ(w, WHERE_MAGIC);
-        return w->power;
-}
-
 void where_assume_power(struct where *w, enum where_power_rules rules)
 {
         CHECK_OBJ(w, WHERE_MAGIC);

@@ -48,9 +48,8 @@ bool where_needs_utf8_ctype(const struct where *w);
 /* The time zones that it names, of which the database must have the same rules (zone_check.h);
  * NULL: none. */
 const struct zone_set *where_zones(const struct where *w);
-/* Does it have numeric ^ numeric? Then by these rules, or others that it is told before it is
- * shared between threads; and they are among the zones. */
-enum where_power_rules where_power(const struct where *w);
+/* The rules of its numeric ^ numeric, which are among the zones; without one, or with
+ * POWER_UNKNOWN, nothing changes. Before it is shared between threads. */
 void where_assume_power(struct where *w, enum where_power_rules rules);
 /* Was some time in such a zone settled here, so that the SQL has its value? */
 bool where_settles_zones(const struct where *w);

@@ -75,7 +75,7 @@ static bool taylor(struct where_ctx *c, const var *x, int rscale, var *out)
 
 static bool exponential(struct where_ctx *c, var x, int rscale, var *out)
 {
-        double val = numvar_to_double(c, &x);
+        double val = numvar_to_double(&x);
         int halvings = 0;
         if (fabs(val) >= MAX_RESULT_SCALE * 3) {
                 *out = zero_of(rscale);
@@ -254,7 +254,7 @@ static bool real_power(struct where_ctx *c, const var *base, const var *exp, var
         var ln, product;
         if (!logarithm(c, *base, scale, &ln) || !numvar_mul(c, &ln, exp, scale, &product))
                 return false;
-        double val = numvar_to_double(c, &product);
+        double val = numvar_to_double(&product);
         if (fabs(val) > MAX_RESULT_SCALE * 3.01) {
                 *out = zero_of(MAX_DISPLAY_SCALE);
                 return val <= 0 || overflows(c);

@@ -93,7 +93,7 @@ bool numvar_put(struct where_ctx *c, const struct numvar *v, struct where_num *o
         return true;
 }
 
-double numvar_to_double(struct where_ctx *c, const struct numvar *v)
+double numvar_to_double(const struct numvar *v)
 {
         struct buf text;
         buf_init(&text, SIZE_MAX / 2);
@@ -103,7 +103,6 @@ double numvar_to_double(struct where_ctx *c, const struct numvar *v)
         buf_printf(&text, "0e%d", (v->weight + 1) * NUMVAR_DIGITS);
         double d = strtod(buf_cstr(&text), NULL);
         buf_fini(&text);
-        (void)c;
         return d;
 }
 

@@ -20,7 +20,7 @@ struct numvar {
 struct numvar numvar_of(struct where_ctx *c, const struct where_num *n);
 struct numvar numvar_of_int(struct where_ctx *c, int v);
 bool numvar_put(struct where_ctx *c, const struct numvar *v, struct where_num *out);
-double numvar_to_double(struct where_ctx *c, const struct numvar *v);
+double numvar_to_double(const struct numvar *v);
 int numvar_cmp(const struct numvar *a, const struct numvar *b);
 struct numvar numvar_round(struct where_ctx *c, struct numvar v, int rscale);
 struct numvar numvar_add(struct where_ctx *c, const struct numvar *a, const struct numvar *b);
