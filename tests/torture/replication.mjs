@@ -1,5 +1,6 @@
 // The oracle's own reading of the WAL: a logical slot with pgoutput, decoded here. It shares nothing with Sluice's.
 import { EventEmitter } from 'node:events'
+import { pause } from '../integration/lib/wait.mjs'
 
 const PLUGIN_OPTIONS = "(proto_version '1', publication_names 'oracle', messages 'true')"
 const DISPLAY = '-c datestyle=ISO -c timezone=UTC -c extra_float_digits=1 -c bytea_output=hex -c intervalstyle=iso_8601 -c statement_timeout=0'
@@ -94,14 +95,15 @@ export class Replication extends EventEmitter {
       this.transaction = undefined
       this.client?.end().catch(() => {})
       this.client = undefined
+      this.emit('silent')
       // A server that is away says nothing when it is back: it is asked again, not at full speed.
-      if (this.going) await new Promise((resolve) => setTimeout(resolve, 50))
+      if (this.going) await pause(50)
     }
   }
 
   /** Resolves when the connection has ended and nothing of it comes any more. The server is down. */
   async silence() {
-    while (this.client) await new Promise((resolve) => setTimeout(resolve, 5))
+    while (this.client) await new Promise((resolve) => this.once('silent', resolve))
   }
 
   /** Where it stands, and back to there: the server is another one. */
